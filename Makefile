@@ -1,0 +1,51 @@
+# What people type. Each verb sets up what it needs: a virtual environment in .venv, made from pyproject.toml.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test test-fast lint fmt build clean bench-queue
+
+help: ## List the verbs
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or newer, or set PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=…" >&2; exit 1; }
+	@echo "making the environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## The whole life of an object, on an embedded API server
+	@$(BIN)/python -m examples.demo
+
+run: $(READY) ## The example operator on an embedded API server, until Ctrl-C
+	@$(BIN)/operator-kit run --sandbox --load examples/website examples/website.py
+
+test: $(READY) ## All tests
+	@$(PYTEST) -n 2
+
+test-fast: $(READY) ## The tests without the slow ones
+	@$(PYTEST) -n 2 -m 'not slow'
+
+lint: $(READY) ## ruff, mypy strict, the layers of the house
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: $(READY) ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+build: $(READY) ## The wheel and the source distribution, in dist/
+	@$(BIN)/python -m build
+
+bench-queue: $(READY) ## What the WorkQueue costs, beside the standard library's queue
+	@$(BIN)/python -m benchmarks.queue
+
+clean: ## Remove what was made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

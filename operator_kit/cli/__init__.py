@@ -1,0 +1,1 @@
+"""The commands: `operator-kit run`, `sandbox`, … The only importer of click."""

@@ -1,0 +1,1 @@
+"""One leader acts: Lease lock, elector, fencing."""

@@ -1,0 +1,1 @@
+"""Assembles and runs: settings, lifecycle, signals, probes and the metrics endpoint."""

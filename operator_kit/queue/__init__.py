@@ -1,0 +1,1 @@
+"""The WorkQueue: what must be reconciled next. Knows nothing about Kubernetes."""

@@ -1,0 +1,187 @@
+"""Settings: default < file < `OPERATOR_KIT_*` environment < flag.
+
+One dataclass holds every setting with its default, its unit and its help; the command line, the environment and the file are made
+from it, so that they cannot differ. A setting that cannot be used is refused with its name, its origin and what it may be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from operator_kit.errors import ConfigError
+
+__all__ = ["ENV_PREFIX", "Settings", "format_duration", "load", "parse_duration", "suggest"]
+
+ENV_PREFIX = "OPERATOR_KIT_"
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds from a number, a timedelta, or text such as `"30s"`, `"1m30s"`, `"500ms"`, `"2h"`.
+
+    Raises `ValueError` for anything else, for negative values, and for what is not finite.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a duration")
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, int | float):
+        seconds = float(value)
+    elif isinstance(value, str):
+        text = value.strip()
+        try:
+            seconds = float(text)
+        except ValueError:
+            parts = _PART.findall(text)
+            if not parts or "".join(number + unit for number, unit in parts) != text:
+                raise ValueError(f"{value!r} is not a duration; write seconds, or text such as 30s, 1m30s, 500ms") from None
+            seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    else:
+        raise ValueError(f"{value!r} is not a duration; write seconds, text such as 30s, or a timedelta")
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{value!r} is not a duration: it must be zero or more, and finite")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest exact-enough text: `"5ms"`, `"2.5s"`, `"1m30s"`, `"2h"`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g}ms" if seconds else "0s"
+    if seconds < 60:
+        return f"{seconds:.3g}s"
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return "".join(f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (secs, "s")) if value)
+
+
+def _setting(default: Any, help_text: str, *, kind: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field with what the command line and the environment need to know of it."""
+    metadata = {"help": help_text, "kind": kind, "choices": choices}
+    if isinstance(default, tuple):
+        return dataclasses.field(default_factory=lambda: default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an operator process can be told. Durations are seconds."""
+
+    kubeconfig: str = _setting(
+        "", "Kubeconfig file; before KUBECONFIG, the pod's service account and ~/.kube/config.", kind="text"
+    )
+    context: str = _setting("", "Context of the kubeconfig.", kind="text")
+    namespace: tuple[str, ...] = _setting((), "Namespace to watch; repeat for more. Default: all.", kind="list")
+    workers: int = _setting(4, "Reconciles at once, per controller.", kind="count")
+    resync: float = _setting(1800.0, "How often everything is listed from the API server again; jittered.", kind="duration")
+    watch: bool = _setting(True, "Watch between lists. Without it the operator converges by lists alone.", kind="flag")
+    request_timeout: float = _setting(30.0, "Limit of one call to the API server.", kind="duration")
+    reconcile_timeout: float = _setting(300.0, "Limit of one reconcile; 0 for none.", kind="duration")
+    shutdown_timeout: float = _setting(30.0, "How long running reconciles may take to finish after a stop.", kind="duration")
+    backoff_base: float = _setting(0.005, "Delay after the first failure of a key; doubles with each.", kind="duration")
+    backoff_max: float = _setting(300.0, "Longest delay between two tries of a failing key.", kind="duration")
+    log_level: str = _setting("info", "Least level that is logged.", kind="choice", choices=("debug", "info", "warning", "error"))
+    log_format: str = _setting("text", "Text for people, JSON for machines.", kind="choice", choices=("text", "json"))
+    exit_when_idle: bool = _setting(False, "End once everything is reconciled and nothing is left to do.", kind="flag")
+
+
+def _convert(field: dataclasses.Field[Any], value: Any, origin: str) -> Any:
+    """One raw value to the field's type; the error names the setting and where it came from."""
+    kind, choices = field.metadata["kind"], field.metadata["choices"]
+    try:
+        if kind == "duration":
+            return parse_duration(value)
+        if kind == "count":
+            number = int(str(value))
+            if number < 1:
+                raise ValueError(f"{value!r} is not 1 or more")
+            return number
+        if kind == "flag":
+            if isinstance(value, bool):
+                return value
+            word = str(value).strip().lower()
+            if word not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
+                raise ValueError(f"{value!r} is not true or false")
+            return word in {"true", "1", "yes", "on"}
+        if kind == "list":
+            items: Iterable[Any] = value.split(",") if isinstance(value, str) else value
+            return tuple(str(item).strip() for item in items if str(item).strip())
+        if kind == "choice":
+            word = str(value).strip().lower()
+            if word not in choices:
+                raise ValueError(f"{value!r} is none of {', '.join(choices)}")
+            return word
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is not text")
+        return value
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(f"setting {field.name} from {origin}: {exc}") from None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as exc:
+        raise ConfigError(f"settings file {path}: {exc.strerror or exc}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"settings file {path} is not YAML: {str(exc).splitlines()[0]}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"settings file {path}: expected a mapping of settings, found {type(document).__name__}")
+    return {str(name).replace("-", "_"): value for name, value in document.items()}
+
+
+def load(
+    *, file: str | Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """Put the layers together.
+
+    Args:
+        file: a YAML mapping of setting names (dashes or underscores) to values.
+        environ: the environment; only `OPERATOR_KIT_*` is read, and of that only names that are settings.
+        flags: what the command line was given; None values were not given.
+
+    Returns:
+        The settings, and for each name where its value came from (`"default"`, `"file …"`, `"OPERATOR_KIT_…"`, `"--…"`).
+
+    Raises:
+        ConfigError: an unknown name in the file, or a value that cannot be used.
+    """
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(fields, "default")
+
+    def put(name: str, value: Any, origin: str) -> None:
+        values[name] = _convert(fields[name], value, origin)
+        origins[name] = origin
+
+    if file is not None:
+        for name, value in _from_file(Path(file)).items():
+            if name not in fields:
+                raise ConfigError(f"settings file {file}: no setting is named {name}{suggest(name, fields)}")
+            put(name, value, f"file {file}")
+    for name in fields:
+        variable = ENV_PREFIX + name.upper()
+        if environ and environ.get(variable):
+            put(name, environ[variable], variable)
+    for name, value in (flags or {}).items():
+        if value is not None and value != ():
+            put(name, value, f"--{name.replace('_', '-')}")
+    return Settings(**values), origins
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """`"; did you mean X?"` with the nearest known word, or the list of all when none is near."""
+    import difflib
+
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names)}"

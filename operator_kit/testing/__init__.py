@@ -1,0 +1,1 @@
+"""The testing kit: a pytest plugin and fixtures, built on the sandbox."""

@@ -1,0 +1,24 @@
+"""What every test stands on: no thread outlives its test."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_thread_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves a thread running. Threads of wider fixtures (started before) are not its own."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 5  # noqa: TID251  # a thread that has been told to end may need a moment
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+    for thread in left:
+        thread.join(max(0.0, deadline - time.monotonic()))  # noqa: TID251
+    left = [thread for thread in left if thread.is_alive()]
+    if left:
+        names = ", ".join(f"{thread.name}{' (daemon)' if thread.daemon else ''}" for thread in left)
+        pytest.fail(f"{request.node.nodeid} left threads running: {names}", pytrace=False)
