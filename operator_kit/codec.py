@@ -17,7 +17,10 @@ def _reject_constant(name: str) -> Any:
 
 
 def _std_loads(data: bytes | str) -> Any:
-    return json.loads(data, parse_constant=_reject_constant)
+    try:
+        return json.loads(data, parse_constant=_reject_constant)
+    except RecursionError:
+        raise ValueError("the document is nested too deeply") from None
 
 
 def _std_dumps(value: Any) -> bytes:

@@ -1,0 +1,54 @@
+"""The JSON codec gives the same dicts with and without its accelerator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operator_kit import codec
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_what_is_encoded_decodes_to_the_same(value: Any) -> None:
+    assert codec.loads(codec.dumps(value)) == value
+    assert codec._std_loads(codec.dumps(value)) == value
+    assert codec.loads(codec._std_dumps(value)) == value
+
+
+@given(JSON)
+def test_a_clone_is_equal_and_shares_nothing_that_can_change(value: Any) -> None:
+    copy = codec.clone(value)
+    assert copy == value
+
+    def containers(item: Any) -> set[int]:
+        inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        mine = {id(item)} if isinstance(item, dict | list) else set()
+        return mine.union(*(containers(child) for child in inner))
+
+    assert not containers(copy) & containers(value)
+
+
+@pytest.mark.parametrize("decode", [codec.loads, codec._std_loads])
+@pytest.mark.parametrize("text", [b"", b"{", b"NaN", b'{"a": Infinity}', b"[1,]", b"nope", b"{} {}"])
+def test_what_is_not_json_is_a_value_error(decode: Any, text: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # the text is the decoder's own
+        decode(text)
+
+
+@pytest.mark.parametrize("decode", [codec.loads, codec._std_loads])
+def test_nesting_without_end_is_a_value_error_not_a_crash(decode: Any) -> None:
+    with pytest.raises(ValueError, match=r"deep|recursion"):
+        decode(b"[" * 200_000)

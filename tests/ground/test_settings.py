@@ -1,0 +1,117 @@
+"""Settings: each layer beats the one below, and what cannot be used is refused by name."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operator_kit.errors import ConfigError
+from operator_kit.settings import Settings, format_duration, load, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("30s", 30),
+        ("1m30s", 90),
+        ("500ms", 0.5),
+        ("2h", 7200),
+        ("1d", 86400),
+        ("1.5", 1.5),
+        (0, 0),
+        (2.5, 2.5),
+        (timedelta(minutes=1), 60),
+    ],
+)
+def test_durations_are_seconds_text_or_timedeltas(value: object, seconds: float) -> None:
+    assert parse_duration(value) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "soon", "10 parsecs", "30s!", "-1s", -1, math.nan, math.inf, "nan", "inf", None, True, [], timedelta(seconds=-1)],
+)
+def test_what_is_no_duration_is_a_value_error(value: object) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_duration(value)
+
+
+@given(st.integers(min_value=0, max_value=10**6))
+def test_formatted_durations_read_back(seconds: int) -> None:
+    text = format_duration(seconds)
+    assert parse_duration(text) == pytest.approx(seconds, rel=0.01)
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("workers: 2\nresync: 10m\nlog-level: debug\n")
+    settings, origins = load(
+        file=file, environ={"OPERATOR_KIT_RESYNC": "20m", "OPERATOR_KIT_LOG_LEVEL": "error"}, flags={"log_level": "warning"}
+    )
+    assert (settings.workers, settings.resync, settings.log_level, settings.shutdown_timeout) == (2, 1200.0, "warning", 30.0)
+    assert origins["workers"] == f"file {file}"
+    assert origins["resync"] == "OPERATOR_KIT_RESYNC"
+    assert origins["log_level"] == "--log-level"
+    assert origins["shutdown_timeout"] == "default"
+
+
+def test_flags_that_were_not_given_leave_the_layers_below_alone() -> None:
+    settings, origins = load(environ={"OPERATOR_KIT_NAMESPACE": "a, b"}, flags={"namespace": (), "workers": None})
+    assert settings.namespace == ("a", "b")
+    assert origins["workers"] == "default"
+    assert settings.workers == Settings().workers
+
+
+def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("worker: 2\n")
+    with pytest.raises(ConfigError, match="no setting is named worker; did you mean workers"):
+        load(file=file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("workers: [", "is not YAML"),
+        ("- a\n", "expected a mapping"),
+        ("workers: none\n", "setting workers from file"),
+        ("workers: 0\n", "1 or more"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(file=file)
+    assert str(file) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load(file=tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("OPERATOR_KIT_LOG_FORMAT", "xml", "none of text, json"),
+        ("OPERATOR_KIT_WATCH", "maybe", "not true or false"),
+        ("OPERATOR_KIT_RESYNC", "-3s", "not a duration"),
+    ],
+)
+def test_a_bad_value_names_the_setting_and_its_origin(variable: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(environ={variable: value})
+    assert variable in str(caught.value)
+
+
+def test_every_setting_has_help() -> None:
+    import dataclasses
+
+    assert all(field.metadata["help"].endswith(".") for field in dataclasses.fields(Settings))
