@@ -1,4 +1,4 @@
-"""A static web site: one `Website` becomes a ConfigMap, a Deployment and a Service, and a record of its domain in another namespace.
+"""A static web site: one `Website` becomes a ConfigMap, a Deployment and a Service, and a record of its domain elsewhere.
 
     operator-kit run --sandbox --load examples/website examples/website.py
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from operator_kit import Context, Result, TemporaryError, reconciler
+from operator_kit import Context, TemporaryError, reconciler
 
 Object = dict[str, Any]
 DNS = "dns"  # the namespace of the domains' records
@@ -29,7 +29,7 @@ def sites_with_page(config_map: Object) -> list[str]:
     owns=["apps/v1/Deployment", "v1/Service", "v1/ConfigMap"],
     watches={"v1/ConfigMap": sites_with_page},
 )
-def website(site: Object, ctx: Context) -> Result | None:
+def website(site: Object, ctx: Context) -> None:
     """Make the children of one site, and say in its status how they are."""
     name, spec = site["metadata"]["name"], site["spec"]
     html = front_page(site, ctx)
@@ -52,9 +52,8 @@ def website(site: Object, ctx: Context) -> Result | None:
     ctx.patch_status({"replicas": live.get("status", {}).get("replicas", 0)})
     if ready < spec["replicas"]:
         ctx.set_condition("Available", False, reason="PodsStarting", message=f"{ready} of {spec['replicas']} pods are ready")
-        return None  # the Deployment is a child: its next change runs this again
+        return  # the Deployment is a child: its next change runs this again
     ctx.set_condition("Available", True, reason="PodsReady", message=f"{ready} pods are ready")
-    return None
 
 
 @website.cleanup
