@@ -38,6 +38,10 @@ class Clock:
         """
         condition.wait(timeout if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX))
 
+    def wait_until(self, condition: threading.Condition, deadline: float | None) -> None:
+        """Like `wait`, but until a moment of `monotonic()`, so that no time passes unseen between the caller's look and this."""
+        self.wait(condition, None if deadline is None else deadline - self.monotonic())
+
     def sleep(self, seconds: float, until: Signal | None = None) -> bool:
         """Sleep, or less if `until` is set in the meantime. Returns whether the signal was set."""
         return (until or Signal(self)).wait(seconds)
@@ -66,10 +70,9 @@ class Signal:
         deadline = None if timeout is None else self._clock.monotonic() + timeout
         with self._condition:
             while not self._set:
-                left = None if deadline is None else deadline - self._clock.monotonic()
-                if left is not None and left <= 0:
+                if deadline is not None and deadline <= self._clock.monotonic():
                     break
-                self._clock.wait(self._condition, left)
+                self._clock.wait_until(self._condition, deadline)
             return self._set
 
     def __repr__(self) -> str:
@@ -106,9 +109,17 @@ class FakeClock(Clock):
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
         """Wait on the condition until notified or until the fake time has come."""
+        self._wait(condition, timeout, None)
+
+    def wait_until(self, condition: threading.Condition, deadline: float | None) -> None:
+        """Wait on the condition until notified or until the fake clock shows `deadline`, also if it is advanced just now."""
+        self._wait(condition, None, deadline)
+
+    def _wait(self, condition: threading.Condition, timeout: float | None, deadline: float | None) -> None:
         with self._lock:
-            deadline = None if timeout is None else self._monotonic + timeout
-            if timeout is not None and timeout <= 0:
+            if timeout is not None:
+                deadline = self._monotonic + timeout
+            if deadline is not None and deadline <= self._monotonic:
                 return
             self._ids += 1
             me = self._ids
