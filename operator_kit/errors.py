@@ -14,6 +14,8 @@
     │   ├── AlreadyExists 409, Gone 410, UnsupportedMediaType 415, Invalid 422, TooManyRequests 429
     │   └── ServerError 5xx
     ├── ConnectionFailed            no answer: refused, reset, timed out, name not found, TLS
+    │   └── CorruptStream           a watch sent what is no event
+    ├── Cancelled                   a call given up because its caller stops
     ├── DeadlineExceeded            a reconcile outlived its deadline and asked for more
     ├── ShutDown                    the queue is shut down
     └── Outcome                     control flow of a reconcile, not a defect
@@ -34,9 +36,11 @@ __all__ = [
     "ApiError",
     "ApplyConflict",
     "BadRequest",
+    "Cancelled",
     "ConfigError",
     "Conflict",
     "ConnectionFailed",
+    "CorruptStream",
     "DeadlineExceeded",
     "Forbidden",
     "Gone",
@@ -177,7 +181,24 @@ class ServerError(ApiError):
 
 
 class ConnectionFailed(OperatorKitError):
-    """The API server gave no answer: refused, reset, timed out, unknown host, or a TLS failure."""
+    """The API server gave no answer: refused, reset, timed out, unknown host, or a TLS failure.
+
+    Attributes:
+        sent: whether the request may have reached the server. False only where it provably did not, so that even a write can
+            be repeated.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class CorruptStream(ConnectionFailed):
+    """A watch sent a line that is no event, or ended in the middle of one. Nothing after it can be trusted."""
+
+
+class Cancelled(OperatorKitError):
+    """A call was given up because its caller is stopping. Nobody need be told."""
 
 
 class DeadlineExceeded(OperatorKitError):

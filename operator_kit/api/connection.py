@@ -1,0 +1,143 @@
+"""The connections under the official client's pool: kept alive, cancellable, and their failures in our own words.
+
+urllib3 makes connections of the class its pools name; these are urllib3's own, with two things added: TCP keep-alive, and the
+scope of the call that uses them (see `operator_kit.api.cancel`).
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from operator_kit.api.cancel import Scope, current_scope
+from operator_kit.errors import ConnectionFailed
+
+__all__ = ["FAILURES", "adopt", "connection_failed"]
+
+# What urllib3, http.client and the sockets below them raise.
+FAILURES = (HTTPError, OSError, http.client.HTTPException)
+
+
+def _keep_alive_options() -> list[tuple[int, int, int]]:
+    """No delay, and a probe after 30 s of silence, then every 15 s, 9 times: what client-go asks the kernel for."""
+    options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 9)):
+        if hasattr(socket, name):  # not every system has all three
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+class _Scoped(HTTPConnection):
+    """A connection that tells the running call's scope of its socket."""
+
+    def _new_conn(self) -> socket.socket:
+        """As urllib3's, except that the socket is known to the scope while it is still connecting."""
+        scope = current_scope()
+        timeout = self.timeout if isinstance(self.timeout, int | float) else None
+        try:
+            addresses = socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM)
+        except socket.gaierror as exc:
+            raise NameResolutionError(self.host, self, exc) from exc
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(timeout)
+                if self.source_address:
+                    sock.bind(self.source_address)
+                if scope is not None:
+                    scope.attach(sock)
+                sock.connect(address)
+            except OSError as exc:
+                sock.close()
+                failure = exc
+            else:
+                return sock
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(self, f"connect timed out after {timeout} s") from failure
+        raise NewConnectionError(self, str(failure)) from failure
+
+    def connect(self) -> None:
+        super().connect()
+        scope = current_scope()
+        if scope is not None:
+            scope.connected = True
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        scope = current_scope()
+        if scope is not None and self.sock is not None and not scope.connected:  # a connection that was kept from an earlier call
+            scope.connected = True
+            scope.attach(self.sock)
+        super().request(*args, **kwargs)
+
+
+class _ScopedTLS(_Scoped, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Scoped
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _ScopedTLS
+
+
+def adopt(manager: urllib3.PoolManager) -> None:
+    """Let a pool manager make our connections. A SOCKS proxy keeps its own: those can be cancelled between reads only."""
+    manager.connection_pool_kw["socket_options"] = _keep_alive_options()
+    if manager.pool_classes_by_scheme.get("http") is HTTPConnectionPool:
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+
+def connection_failed(exc: BaseException, what: str, host: str, scope: Scope) -> ConnectionFailed:
+    """Tell in one line why there was no answer, and whether the request can have been sent."""
+    cause: BaseException = exc
+    if isinstance(cause, MaxRetryError) and cause.reason is not None:
+        cause = cause.reason
+    proxy = ""
+    if isinstance(cause, ProxyError):
+        proxy = "the proxy in between: "
+        cause = cause.original_error
+    if isinstance(cause, NameResolutionError):
+        text = f"its name cannot be resolved ({_root(cause)})"
+    elif isinstance(cause, ConnectTimeoutError):
+        text = str(cause.args[-1])
+    elif isinstance(cause, NewConnectionError):
+        text = str(_root(cause))
+    elif isinstance(cause, ReadTimeoutError):
+        text = "it went silent"
+    elif isinstance(cause, SSLError):
+        text = f"TLS: {_root(cause)}"
+    elif isinstance(cause, ProtocolError):
+        text = f"the connection broke ({_root(cause)})"
+    else:
+        text = str(cause) or type(cause).__name__
+    return ConnectionFailed(f"no answer from {host}: {proxy}{' '.join(text.split())} ({what})", sent=scope.connected)
+
+
+def _root(exc: BaseException) -> BaseException:
+    """The innermost error, whose text is the plainest."""
+    while True:
+        inner = exc.__cause__ or next((arg for arg in exc.args if isinstance(arg, BaseException)), None)
+        if inner is None:
+            return exc
+        exc = inner
