@@ -1,0 +1,176 @@
+"""Asynchronous reconcilers: one shared event loop for all of them, and the bridge to the worker that runs each.
+
+A worker that runs an `async def` function hands its coroutine to the loop and then serves it: every `ctx` call of the
+coroutine that talks to the API server, or decodes objects of the cache, is carried out on the worker's own thread, while the
+loop goes on. So the loop never blocks, calls of one reconcile never overlap, and no further threads are needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from operator_kit.clock import Clock
+from operator_kit.errors import DeadlineExceeded
+
+__all__ = ["AsyncRun", "LoopThread"]
+
+_T = TypeVar("_T")
+_log = logging.getLogger("operator_kit.controller")
+
+
+class LoopThread:
+    """The event loop of a process's asynchronous reconcilers, on a thread of its own, started when first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop; its thread is started at the first call."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._run, args=(self._loop,), name="reconcile-loop", daemon=True)
+                self._thread.start()
+            return self._loop
+
+    @staticmethod
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            # Tasks an author started and never awaited end here.
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    def stop(self, timeout: float) -> bool:
+        """End the loop and its thread. Returns whether it ended within `timeout` seconds: author's code may block it."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return True
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout)
+        if thread.is_alive():
+            return False
+        with self._lock:
+            self._loop = self._thread = None
+        return True
+
+
+class AsyncRun:
+    """One run of a coroutine function: `execute` on the worker's thread, `call` from the coroutine."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._calls: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()  # under the condition
+        self._task: asyncio.Task[Any] | None = None  # under the condition
+        self._finished = False  # under the condition
+        self._cancelled = False  # under the condition
+
+    def execute(self, coroutine: Coroutine[Any, Any, _T], deadline: float | None) -> _T:
+        """Run the coroutine on the loop, serve its calls on this thread, and return what it returns.
+
+        Args:
+            coroutine: the author's.
+            deadline: on the monotonic clock; the coroutine is cancelled then. None for none.
+
+        Raises:
+            DeadlineExceeded: the coroutine was cancelled, by the deadline or by `cancel`.
+            BaseException: whatever the coroutine raised.
+        """
+        self._loop.call_soon_threadsafe(self._begin, coroutine)
+        while True:
+            with self._condition:
+                while not self._calls and not self._finished:
+                    left = None if deadline is None else deadline - self._clock.monotonic()
+                    if left is not None and left <= 0:
+                        deadline = None
+                        self._cancel_locked()
+                        continue
+                    self._clock.wait(self._condition, left)
+                if not self._calls:
+                    break
+                function, future = self._calls.popleft()
+            self._serve(function, future)
+        task = self._task
+        assert task is not None
+        if task.cancelled():
+            raise DeadlineExceeded(
+                "the reconcile was cancelled at its deadline" if self._cancelled else "the reconcile cancelled itself"
+            )
+        error = task.exception()
+        if error is not None:
+            raise error
+        result: _T = task.result()
+        return result
+
+    def cancel(self) -> None:
+        """Cancel the coroutine, from any thread: at the end of a shutdown's grace."""
+        with self._condition:
+            self._cancel_locked()
+
+    def _cancel_locked(self) -> None:
+        self._cancelled = True
+        if self._task is not None and not self._finished:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        task = self._loop.create_task(coroutine)
+        with self._condition:
+            self._task = task
+            if self._cancelled:
+                task.cancel()
+        task.add_done_callback(self._end)
+
+    def _end(self, _task: asyncio.Task[Any]) -> None:
+        with self._condition:
+            self._finished = True
+            for _, future in self._calls:  # of tasks the author started and did not wait for
+                future.cancel()
+            self._calls.clear()
+            self._condition.notify_all()
+
+    async def call(self, function: Callable[[], _T]) -> _T:
+        """From the coroutine: have the worker carry out a function, without blocking the loop."""
+        future: asyncio.Future[_T] = self._loop.create_future()
+        with self._condition:
+            if self._finished:
+                raise RuntimeError("this reconcile is over: its ctx must not be used any more")
+            self._calls.append((function, future))
+            self._condition.notify_all()
+        return await future
+
+    def _serve(self, function: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+        try:
+            answer = function()
+        except Exception as exc:  # noqa: BLE001  # it is the coroutine's to handle
+            self._loop.call_soon_threadsafe(_fail, future, exc)
+        else:
+            self._loop.call_soon_threadsafe(_answer, future, answer)
+
+
+def _answer(future: asyncio.Future[Any], answer: Any) -> None:
+    if not future.done():  # cancelled meanwhile
+        future.set_result(answer)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+    else:
+        _log.debug("a call of a cancelled reconcile failed: %s", error)

@@ -1,0 +1,367 @@
+"""What a reconcile function is handed beside the object: `Context`, and `AsyncContext` for `async def` functions.
+
+A context belongs to one run of one object. Once the run is over its calls are refused. Calls to the API server keep within the
+run's deadline: each may take what is left, and after it they raise `DeadlineExceeded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from operator_kit.clock import Clock, Signal
+from operator_kit.codec import clone
+from operator_kit.controller.listers import Objects
+from operator_kit.controller.status import StatusDraft, write_status
+from operator_kit.errors import DeadlineExceeded, NotFound, UsageError
+from operator_kit.objects import (
+    Object,
+    Resource,
+    api_version_of,
+    join_key,
+    key_of,
+    kind_of,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    split_key,
+    uid_of,
+)
+from operator_kit.observe.logging import BoundLogger
+from operator_kit.selectors import LabelSelector
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+    from operator_kit.controller.applier import Applier
+    from operator_kit.controller.events import EventRecorder
+    from operator_kit.controller.listers import Caches, Lister
+
+__all__ = ["Context", "LiveReader", "Run", "Scope", "Write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What all runs of one controller share."""
+
+    controller: str
+    client: Client
+    caches: Caches
+    applier: Applier
+    recorder: EventRecorder
+    clock: Clock
+    stopping: Signal
+    field_manager: str
+    request_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a run, so that the next run can wait until the cache holds it.
+
+    `version` is empty for a delete, which counts by uid.
+    """
+
+    resource: Resource
+    key: str
+    uid: str
+    version: str
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of one object: what its context needs to know."""
+
+    obj: Object
+    log: BoundLogger
+    attempt: int
+    deadline: float | None
+    writes: list[Write] = field(default_factory=list)
+    over: bool = False
+
+
+class Context:
+    """One run of one object: what it can read, write and tell.
+
+    Attributes:
+        key: `"namespace/name"`, or `"name"`.
+        log: a logger bound to the controller, the object and this run.
+        attempt: 1 for the first try, and one more for each failure since the last success.
+        deadline: when this run must be over, on `operator_kit.clock`'s monotonic clock; None for no limit.
+        stopping: set when the operator stops; `ctx.stopping.wait(seconds)` is a sleep that ends then.
+        live: reads that go to the API server instead of the cache.
+    """
+
+    def __init__(self, scope: Scope, run: Run) -> None:
+        self._scope = scope
+        self._run = run
+        self._draft = StatusDraft()
+        self._uid = uid_of(run.obj)
+        self.key = key_of(run.obj)
+        self.log = run.log
+        self.attempt = run.attempt
+        self.deadline = run.deadline
+        self.stopping = scope.stopping
+        self.live = LiveReader(self)
+
+    # ------------------------------------------------------------------ reads
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """An object from the cache, or None. The namespace is this object's own unless given.
+
+        A Secret of which only the metadata is cached is read live.
+
+        Raises:
+            NotCached: nobody declared the kind (`owns`, `watches`, `reads`), or its namespace is not watched.
+        """
+        lister = self._lister(kind)
+        key = join_key(self._namespace(lister.resource, namespace), name)
+        if lister.metadata_only:
+            return self._read_live(lister.resource, key) if lister.entry(key) is not None else None
+        return lister.get(key)
+
+    def list(self, kind: str, *, namespace: str | None = None, selector: str | LabelSelector = "") -> Objects:
+        """Objects from the cache whose labels match. The namespace is this object's own unless given; `"*"` for all.
+
+        Raises `NotCached` as `get` does, and `ValueError` for a selector that cannot be parsed.
+        """
+        lister = self._lister(kind)
+        where = None if namespace == "*" else self._namespace(lister.resource, namespace) or None
+        parsed = LabelSelector.parse(selector) if isinstance(selector, str) else selector
+        return self._whole(lister, lister.list(where, parsed))
+
+    def children(self, kind: str) -> Objects:
+        """The objects of a kind, from the cache, that this object owns."""
+        lister = self._lister(kind)
+        return self._whole(lister, lister.by_owner(self._uid))
+
+    def by_index(self, kind: str, index: str, value: str) -> Objects:
+        """Objects from the cache that an index (`@reconciler.index`) holds under a value."""
+        self._check_open()
+        found = self._scope.caches.by_index(kind, index, value)
+        return self._whole(self._lister(kind), found)
+
+    def _lister(self, kind: str) -> Lister:
+        self._check_open()
+        return self._scope.caches.lister(kind)
+
+    def _whole(self, lister: Lister, found: Objects) -> Objects:
+        if not lister.metadata_only:
+            return found
+        whole = (self._read_live(lister.resource, key_of(obj)) for obj in found)
+        return [obj for obj in whole if obj is not None]
+
+    def _read_live(self, resource: Resource, key: str) -> Object | None:
+        namespace, name = split_key(key)
+        try:
+            return self._scope.client.get(resource, name, namespace or None, timeout=self._timeout())
+        except NotFound:
+            return None
+
+    # ------------------------------------------------------------------ writes
+
+    def apply(self, desired: Mapping[str, Any], *, owned: bool = True, force: bool = True) -> Object:
+        """Make a child as desired, by server-side apply, and return it as it is now.
+
+        Nothing is sent when nothing would change. The namespace is this object's unless given.
+
+        Args:
+            desired: apiVersion, kind, metadata.name, and the fields that are wanted. It is not changed.
+            owned: set the controller owner reference, so that the child goes with this object and its changes run this object.
+            force: take desired fields over from whoever holds them; without it that is an `ApplyConflict`.
+
+        Raises:
+            UsageError: the child has no name, or cannot be owned by this object; the message says what to do.
+            ApiError: the server refused it.
+        """
+        answer, kind, written = self._scope.applier.apply(desired, self._run.obj, owned=owned, force=force, timeout=self._timeout)
+        if written:
+            self._run.writes.append(Write(kind, key_of(answer), uid_of(answer), resource_version_of(answer)))
+            self.log.debug("applied %s %s", kind.kind, key_of(answer))
+        return answer
+
+    def delete(
+        self,
+        target: str | Mapping[str, Any],
+        name: str = "",
+        namespace: str | None = None,
+        *,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+    ) -> bool:
+        """Delete an object: `ctx.delete(obj)`, or `ctx.delete("v1/ConfigMap", "name")`. One that is gone already is no error.
+
+        Given an object with a uid, exactly that one is deleted and not another of its name. Returns whether there was
+        something to delete.
+        """
+        uid = ""
+        if isinstance(target, str):
+            kind = self._scope.caches.resolve(target)
+            if not name:
+                raise UsageError(f"delete: which {target}? Give its name")
+            where = self._namespace(kind, namespace)
+        else:
+            kind = self._scope.caches.resolve(f"{api_version_of(target)}/{kind_of(target)}")
+            name, uid = name_of(target), uid_of(target)
+            where = self._namespace(kind, namespace_of(target) or namespace)
+        lister = self._scope.caches.find(kind)
+        entry = lister.entry(join_key(where, name)) if lister is not None and lister.covers(where) else None
+        try:
+            self._scope.client.delete(
+                kind, name, where or None, uid=uid or None, propagation=propagation, timeout=self._timeout()
+            )
+        except NotFound:
+            return False
+        uid = uid or (entry.uid if entry is not None else "")
+        self._run.writes.append(Write(kind, join_key(where, name), uid, ""))
+        self.log.debug("deleted %s %s", kind.kind, join_key(where, name))
+        return True
+
+    # ------------------------------------------------------------------ telling
+
+    def event(self, reason: str, message: str = "", *, warning: bool = False) -> None:
+        """Record an Event on this object. Never blocks and never fails; the same event again becomes a count.
+
+        Args:
+            reason: a CamelCase word, e.g. `"Provisioned"`.
+            message: for people.
+            warning: type Warning instead of Normal.
+        """
+        self._check_open()
+        if not reason:
+            raise UsageError("event: give a reason, a CamelCase word such as Provisioned")
+        self._scope.recorder.record(
+            self._run.obj, controller=self._scope.field_manager, reason=reason, note=message or reason, warning=warning
+        )
+
+    def set_condition(self, condition: str, status: bool | str | None, *, reason: str = "", message: str = "") -> None:
+        """Set a condition of this object; written with everything else at the end of the run, if it changed.
+
+        Args:
+            condition: its type, e.g. `"Available"`.
+            status: True, False, or None for unknown.
+            reason: a CamelCase word; made from the type unless given.
+            message: for people.
+
+        Raises:
+            UsageError: the kind has no status subresource.
+        """
+        self._check_status()
+        self._draft.set_condition(condition, status, reason, message)
+
+    def patch_status(self, fields: Mapping[str, Any]) -> None:
+        """Set fields of the status; written with everything else at the end of the run, if they changed. None removes a field.
+
+        Mappings are merged, lists replaced. Conditions have `set_condition`. Raises `UsageError` for a kind without a status
+        subresource.
+        """
+        self._check_status()
+        if "conditions" in fields:
+            raise UsageError("patch_status: set conditions one by one with ctx.set_condition")
+        self._draft.fields = _gathered(self._draft.fields, fields)
+
+    def flush_status(self) -> None:
+        """Write the status now: for what must not be lost if this run never ends, such as the identifier of something just made.
+
+        Raises what the API server answers.
+        """
+        self._check_open()
+        self._write_status(self._timeout())
+
+    def _write_status(self, timeout: float) -> bool:
+        """Write what was gathered, if anything would change. Returns whether anything was written."""
+        if not self._draft:
+            return False
+        scope = self._scope
+        written = write_status(
+            scope.client,
+            scope.caches.own.resource,
+            self._run.obj,
+            self._draft,
+            now=scope.clock.now(),
+            field_manager=scope.field_manager,
+            timeout=timeout,
+        )
+        if written is None:
+            return False
+        self._took(written)
+        return True
+
+    # ------------------------------------------------------------------ inside
+
+    def _took(self, newer: Object) -> None:
+        """The server answered with a newer form of this run's object: what follows builds on it.
+
+        The generation stays the one that ran.
+        """
+        meta = dict(newer.get("metadata") or {})
+        if self._run.obj["metadata"].get("generation") is not None:
+            meta["generation"] = self._run.obj["metadata"]["generation"]
+        self._run.obj = {**newer, "metadata": meta}
+        self._run.writes.append(Write(self._scope.caches.own.resource, self.key, uid_of(newer), resource_version_of(newer)))
+
+    def _namespace(self, kind: Resource, given: str | None) -> str:
+        if not kind.namespaced:
+            return ""
+        namespace = given or split_key(self.key)[0]
+        if not namespace:
+            raise UsageError(f"which namespace? {self.key} is cluster-scoped and has none to lend; give namespace=…")
+        return namespace
+
+    def _check_open(self) -> None:
+        if self._run.over:
+            raise RuntimeError(f"the reconcile of {self.key} is over: its ctx must not be used any more")
+
+    def _check_status(self) -> None:
+        self._check_open()
+        resource = self._scope.caches.own.resource
+        if "status" not in resource.subresources:
+            raise UsageError(
+                f"{resource.kind} has no status subresource: add `subresources: {{status: {{}}}}` to its CRD to write a status"
+            )
+
+    def _timeout(self) -> float:
+        """Seconds the next call may take."""
+        self._check_open()
+        if self.deadline is None:
+            return self._scope.request_timeout
+        left = self.deadline - self._scope.clock.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(f"the reconcile of {self.key} is past its deadline")
+        return min(left, self._scope.request_timeout)
+
+    def __repr__(self) -> str:
+        return f"<Context of {self._scope.controller} for {self.key}, attempt {self.attempt}>"
+
+
+class LiveReader:
+    """Reads that go to the API server, for any kind. They cost a request each."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """An object, or None. The namespace is that of the reconciled object unless given."""
+        context = self._context
+        resource = context._scope.caches.resolve(kind)  # noqa: SLF001  # the two are one
+        key = join_key(context._namespace(resource, namespace), name)  # noqa: SLF001
+        return context._read_live(resource, key)  # noqa: SLF001
+
+    def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
+        """The objects whose labels match. The namespace is that of the reconciled object unless given; `"*"` for all."""
+        context = self._context
+        scope = context._scope  # noqa: SLF001
+        resource = scope.caches.resolve(kind)
+        where = None if namespace == "*" else context._namespace(resource, namespace) or None  # noqa: SLF001
+        page = scope.client.list_all(resource, where, label_selector=selector, timeout=context._timeout())  # noqa: SLF001
+        return list(page.items)
+
+
+def _gathered(before: Mapping[str, Any], more: Mapping[str, Any]) -> Object:
+    """Two merge patches as one: unlike applying one, a None stays, because it must still delete."""
+    out: Object = clone(dict(before))
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(out.get(key), dict):
+            out[key] = _gathered(out[key], value)
+        else:
+            out[key] = clone(dict(value)) if isinstance(value, Mapping) else clone(value)
+    return out

@@ -1,0 +1,405 @@
+"""A controller: one reconciler at work. Its caches feed its queue, its workers run what the queue hands out.
+
+Promises, each a test: a key is never run twice at once; no worker runs before every cache is synced and its handlers have
+seen the initial objects; whatever a run does, its worker goes on and its key is given back; a key that fails for ever delays
+no other.
+
+    bind()      resolve the kinds, take the informers: changes begin to queue up
+    synced()    whether it may start
+    start()     the workers
+    stop()      no new keys, nothing more handed out, `ctx.stopping` set; running reconciles finish
+    join()      wait for them
+    close()     give the informers back
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from operator_kit.clock import Clock, Signal
+from operator_kit.controller.aio import LoopThread
+from operator_kit.controller.applier import Applier
+from operator_kit.controller.context import Scope
+from operator_kit.controller.finalizers import finalizer_name
+from operator_kit.controller.listers import Caches
+from operator_kit.controller.outcome import Action, Decision
+from operator_kit.controller.report import FailureLog
+from operator_kit.controller.run import Finished, Runner
+from operator_kit.controller.sources import mapped_source, own_source, owner_source
+from operator_kit.errors import ShutDown
+from operator_kit.objects import split_key
+from operator_kit.observe.logging import BoundLogger, bound
+from operator_kit.observe.metrics import Registry as Metrics
+from operator_kit.queue import NORMAL, ExponentialBackoff, WorkQueue
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+    from operator_kit.cache import Change, Entry, Informers
+    from operator_kit.controller.events import EventRecorder
+    from operator_kit.controller.registry import Reconciler
+
+__all__ = ["Controller", "Limits", "RunningKey"]
+
+CONFLICT_WAIT = 1.0
+"""Seconds a key waits, at most, for the cache to catch up after its first conflict."""
+
+_log = logging.getLogger("operator_kit.controller")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The operator's settings, for what a reconciler does not say itself. Seconds; a timeout of 0 is none."""
+
+    workers: int = 4
+    timeout: float = 300.0
+    backoff_base: float = 0.005
+    backoff_max: float = 300.0
+    request_timeout: float = 30.0
+    namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningKey:
+    """A key that is being reconciled: for how many seconds, and on which thread."""
+
+    controller: str
+    key: str
+    seconds: float
+    thread: str
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """What is remembered of a key that did not end well. A key without trouble has no entry."""
+
+    failures: int = 0
+    conflicts: int = 0
+    uid: str = ""
+    stale: str = ""  # the version a conflicting run saw: a newer one in the cache runs the key
+    retrying: bool = False  # it failed and waits for a delay of the author's choice
+
+
+class Controller:
+    """One reconciler at work."""
+
+    def __init__(
+        self,
+        made: Reconciler,
+        client: Client,
+        informers: Informers,
+        recorder: EventRecorder,
+        *,
+        limits: Limits,
+        loop: LoopThread,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.made = made
+        self.name = made.name
+        self._client = client
+        self._recorder = recorder
+        self._clock = clock or Clock()
+        self._limits = limits
+        self._loop = loop
+        self._metrics = metrics or Metrics()
+        base, longest = made.backoff or (limits.backoff_base, limits.backoff_max)
+        self.queue: WorkQueue[str] = WorkQueue(
+            name=made.name,
+            clock=self._clock,
+            rate_limiter=ExponentialBackoff(base, cap=max(base, longest)),
+            metrics=self._metrics,
+        )
+        self._timeout = limits.timeout if made.timeout is None else made.timeout
+        self.workers = made.workers or limits.workers
+        self.caches = Caches(made, client, informers, made.namespaces or limits.namespaces)
+        self.stopping = Signal(self._clock)
+        self._runner: Runner | None = None
+        self._failure_log = FailureLog()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._troubles: dict[str, _Trouble] = {}  # under the lock
+        self._reasons: dict[str, str] = {}  # under the lock; why a key runs next, for logs
+        self._running: dict[str, tuple[float, str]] = {}  # under the lock
+        labels = ("controller",)
+        self._total = self._metrics.counter(
+            "controller_runtime_reconcile_total", "Total number of reconciliations per controller", ("controller", "result")
+        )
+        self._errors = self._metrics.counter(
+            "controller_runtime_reconcile_errors_total", "Total number of reconciliation errors per controller", labels
+        )
+        self._terminal = self._metrics.counter(
+            "controller_runtime_terminal_reconcile_errors_total",
+            "Total number of terminal reconciliation errors per controller",
+            labels,
+        )
+        self._panics = self._metrics.counter(
+            "controller_runtime_reconcile_panics_total", "Total number of reconciliation panics per controller", labels
+        )
+        self._timeouts = self._metrics.counter(
+            "controller_runtime_reconcile_timeouts_total", "Total number of reconciliation timeouts per controller", labels
+        )
+        self._seconds = self._metrics.histogram(
+            "controller_runtime_reconcile_time_seconds", "Length of time per reconciliation per controller", labels
+        )
+        self._active = self._metrics.gauge(
+            "controller_runtime_active_workers", "Number of currently used workers per controller", labels
+        )
+        for counter in (self._errors, self._terminal, self._panics, self._timeouts):
+            counter.inc(self.name, by=0)
+        for result in ("success", "error", "requeue", "requeue_after"):
+            self._total.inc(self.name, result, by=0)
+        self._active.set(0, self.name)
+        self._metrics.gauge(
+            "controller_runtime_max_concurrent_reconciles", "Maximum number of concurrent reconciles per controller", labels
+        ).set(self.workers, self.name)
+
+    # ------------------------------------------------------------------ life
+
+    def bind(self) -> None:
+        """Resolve the kinds and take the informers; their changes queue up from now on. Raises as `Caches.bind` does."""
+        self.caches.bind()
+        made, caches = self.made, self.caches
+        own = caches.own.resource
+        manager = finalizer_name(own, made.name)
+        applier = Applier(self._client, caches, field_manager=manager, annotation=f"{manager}.applied")
+        scope = Scope(
+            controller=made.name,
+            client=self._client,
+            caches=caches,
+            applier=applier,
+            recorder=self._recorder,
+            clock=self._clock,
+            stopping=self.stopping,
+            field_manager=manager,
+            request_timeout=self._limits.request_timeout,
+        )
+        self._runner = Runner(made, scope, manager, self._loop)
+        caches.add_handler(own, self._own_handler())
+        for name in made.owns:
+            child = caches.resource(name)
+            caches.add_handler(child, owner_source(self._enqueue, own, child))
+        for name, mapper in made.watches.items():
+            kind = caches.resource(name)
+            caches.add_handler(kind, mapped_source(self._enqueue, mapper, kind))
+
+    def synced(self) -> bool:
+        """Whether every cache is synced and every handler has seen the initial objects."""
+        return self._runner is not None and self.caches.synced()
+
+    def start(self) -> None:
+        """Start the workers. Only once, and only when synced."""
+        if self._threads:
+            raise RuntimeError(f"controller {self.name} is started already")
+        if not self.synced():
+            raise RuntimeError(f"controller {self.name} must not start before its caches are synced")
+        for number in range(1, self.workers + 1):
+            thread = threading.Thread(target=self._work, name=f"{self.name}-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    @property
+    def started(self) -> bool:
+        """Whether its workers run (or ran)."""
+        return bool(self._threads)
+
+    def stop(self) -> None:
+        """Refuse new keys, hand out nothing more, tell running reconciles. Returns at once; may be repeated."""
+        self.stopping.set()
+        self.queue.shut_down()
+
+    def join(self, deadline: float) -> list[RunningKey]:
+        """Wait until `deadline` (monotonic) for the workers to end. Returns the keys that still run then."""
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+        return self.running()
+
+    def cancel(self) -> None:
+        """Cancel the asynchronous reconciles that still run. Threads cannot be cancelled."""
+        if self._runner is not None:
+            self._runner.cancel_async()
+
+    def close(self) -> None:
+        """Give the informers back. After the workers have ended."""
+        self.caches.release()
+
+    # ------------------------------------------------------------------ to be looked at
+
+    def running(self) -> list[RunningKey]:
+        """The keys that are being reconciled, longest first."""
+        now = self._clock.monotonic()
+        with self._lock:
+            running = [RunningKey(self.name, key, now - since, thread) for key, (since, thread) in self._running.items()]
+        return sorted(running, key=lambda item: -item.seconds)
+
+    def idle(self) -> bool:
+        """Whether nothing is ready, running, backing off or waiting for a cache. A pending requeue-after does not count."""
+        if not self.queue.idle:
+            return False
+        with self._lock:
+            return not any(trouble.stale or trouble.retrying for trouble in self._troubles.values())
+
+    def __repr__(self) -> str:
+        return f"<Controller {self.name} {'started' if self._threads else 'not started'} {self.queue!r}>"
+
+    # ------------------------------------------------------------------ from changes to keys
+
+    def _enqueue(self, key: str, priority: int, respect_backoff: bool, reason: str) -> None:  # a source's face
+        with self._lock:
+            if len(self._reasons) < 10_000:  # a reason is a nicety for the log; it must not become a cache
+                self._reasons[key] = reason
+        self.queue.add(key, priority=priority, respect_backoff=respect_backoff)
+
+    def _own_handler(self) -> Any:
+        source = own_source(self._enqueue, self.made.predicates)
+
+        def on_change(change: Change) -> None:
+            self._notice(change.key, change.new)
+            source(change)
+
+        return on_change
+
+    def _notice(self, key: str, entry: Entry | None) -> None:
+        """Forget the troubles of an object that is gone or another; run one whose newer version was waited for."""
+        with self._lock:
+            trouble = self._troubles.get(key)
+            if trouble is None:
+                return
+            other = entry is None or trouble.uid not in {"", entry.uid}
+            caught_up = entry is not None and trouble.stale not in {"", entry.resource_version}
+            if other:
+                del self._troubles[key]
+            elif caught_up:
+                trouble.stale = ""
+        if other:
+            self.queue.forget(key)
+        elif caught_up:
+            self._enqueue(key, NORMAL, False, "the cache caught up after a conflict")
+
+    # ------------------------------------------------------------------ workers
+
+    def _work(self) -> None:
+        while True:
+            try:
+                key = self.queue.get()
+            except ShutDown:
+                return
+            try:
+                self._process(key)
+            except Exception:  # noqa: BLE001  # a worker outlives a defect of the framework too
+                _log.exception("%s: reconciling %s failed in the framework itself; it is tried again", self.name, key)
+                self.queue.add_rate_limited(key)
+            finally:
+                self.queue.done(key)
+
+    def _process(self, key: str) -> None:
+        runner = self._runner
+        assert runner is not None
+        entry = self.caches.own.entry(key)
+        with self._lock:
+            reason = self._reasons.pop(key, "again")
+            trouble = self._troubles.get(key)
+            if trouble is not None:
+                trouble.stale, trouble.retrying = "", False
+            attempt = 1 + (trouble.failures if trouble is not None else 0)
+            if entry is None:
+                self._troubles.pop(key, None)
+        if entry is None:
+            self.queue.forget(key)
+            return
+        kind = self.caches.own.resource
+        obj = entry.decode()
+        obj.setdefault("apiVersion", kind.api_version)
+        obj.setdefault("kind", kind.kind)
+        namespace, name = split_key(key)
+        fields = {
+            "controller": self.name,
+            "kind": kind.kind,
+            "namespace": namespace,
+            "name": name,
+            "reconcile_id": secrets.token_hex(4),
+            "attempt": attempt,
+            "reason": reason,
+        }
+        log = BoundLogger(logging.getLogger(f"operator_kit.reconcile.{self.name}"), fields)
+        began = self._clock.monotonic()
+        with self._lock:
+            self._running[key] = (began, threading.current_thread().name)
+        self._active.inc(self.name)
+        try:
+            with bound(**fields):
+                finished = runner.run(obj, log=log, attempt=attempt, timeout=self._timeout or None)
+        finally:
+            seconds = self._clock.monotonic() - began
+            with self._lock:
+                del self._running[key]
+            self._active.inc(self.name, by=-1)
+        self._count(finished.decision, seconds)
+        self._conclude(key, entry, finished, seconds, log)
+
+    def _count(self, decision: Decision, seconds: float) -> None:
+        self._seconds.observe(seconds, self.name)
+        self._total.inc(self.name, decision.result)
+        if decision.failed:
+            self._errors.inc(self.name)
+        if decision.action is Action.GIVE_UP:
+            self._terminal.inc(self.name)
+        if decision.error is not None and not isinstance(decision.error, Exception):
+            self._panics.inc(self.name)
+        if decision.timed_out:
+            self._timeouts.inc(self.name)
+
+    def _conclude(self, key: str, entry: Entry, finished: Finished, seconds: float, log: BoundLogger) -> None:
+        """Tell the queue what the outcome means, and the log."""
+        decision = finished.decision
+        if self.stopping.is_set() and decision.error is not None:
+            # Nothing runs again in this process, and what failed may have failed because of the stop.
+            log.info("stopped before it was done: %s", decision.error)
+            return
+        if decision.action in {Action.FORGET, Action.AFTER}:
+            with self._lock:
+                self._troubles.pop(key, None)
+            self.queue.forget(key)
+            if decision.action is Action.AFTER:
+                self.queue.add_after(key, decision.delay)
+            self._failure_log.succeeded(log, decision, seconds)
+            return
+        current = self.caches.own.entry(key)
+        if current is None or current.uid != entry.uid:
+            # What failed is gone; one that took its name begins anew, and was queued when it appeared.
+            with self._lock:
+                self._troubles.pop(key, None)
+            self.queue.forget(key)
+            log.debug("failed, and gone: %s", decision.error)
+            return
+        self._failed(key, entry, current, decision, log)
+
+    def _failed(self, key: str, entry: Entry, current: Entry, decision: Decision, log: BoundLogger) -> None:
+        caught_up = current.resource_version != entry.resource_version
+        with self._lock:
+            trouble = self._troubles.setdefault(key, _Trouble())
+            trouble.uid = entry.uid
+            if decision.action is Action.CONFLICT:
+                trouble.conflicts += 1
+                conflicts = trouble.conflicts
+                if conflicts == 1 and not caught_up:
+                    trouble.stale = entry.resource_version
+            else:
+                trouble.conflicts = conflicts = 0
+                trouble.failures += 1
+                trouble.retrying = decision.action is Action.RETRY_AFTER
+            failures = trouble.failures
+        delay: float | None = None
+        if decision.action is Action.CONFLICT and conflicts == 1:
+            # The wake-up comes from the cache; the delay is for a conflict on an object that the cache does not show.
+            delay = 0.0 if caught_up else CONFLICT_WAIT
+            self.queue.add_after(key, delay)
+        elif decision.action is Action.RETRY_AFTER:
+            delay = decision.delay
+            self.queue.add_after(key, delay)
+        elif decision.action is not Action.GIVE_UP:
+            delay = self.queue.add_rate_limited(key)
+        self._failure_log.failed(log, decision, failures, delay)

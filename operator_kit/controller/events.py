@@ -1,0 +1,287 @@
+"""Events: what people see in `kubectl describe`, recorded without flooding.
+
+Recording never blocks and never fails a reconcile: events go through a bounded queue to one thread, which writes
+`events.k8s.io/v1` objects. The same event again (same object, type, reason, note) becomes a series: one object whose count
+goes up, patched at the second time, then at most every `SERIES_PATCH_EVERY` seconds. A series that is quiet for
+`SERIES_ENDS_AFTER` seconds is over. New events of one object are limited by a token bucket (client-go's numbers: 25 at once,
+then one in five minutes). What cannot be written is logged and dropped: events are for people, never for programs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from operator_kit.clock import Clock
+from operator_kit.errors import AlreadyExists, ApiError, ConnectionFailed, NotFound
+from operator_kit.objects import Object, Resource, api_version_of, kind_of, name_of, namespace_of, resource_version_of, uid_of
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+
+__all__ = ["EventRecorder"]
+
+EVENT = Resource("events.k8s.io", "v1", "Event", "events")
+QUEUE_LIMIT = 1000
+CACHE_LIMIT = 4096
+SERIES_PATCH_EVERY = 30.0
+SERIES_ENDS_AFTER = 360.0
+BURST = 25
+REFILL = 1 / 300
+NOTE_LIMIT = 1024
+CALL_TIMEOUT = 10.0
+
+_log = logging.getLogger("operator_kit.events")
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """What makes two events the same."""
+
+    uid: str
+    key: str
+    controller: str
+    type: str
+    reason: str
+    note: str
+
+
+@dataclass(slots=True)
+class _Series:
+    """One event object on the server and how often it happened since. Only the recorder's thread touches it."""
+
+    namespace: str
+    name: str
+    count: int = 1
+    last: float = 0.0
+    last_wall: datetime | None = None
+    written: float = 0.0
+    pending: bool = False
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float = BURST
+    at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Occurrence:
+    identity: _Identity
+    regarding: Object
+    moment: float
+    wall: datetime = field(compare=False)
+
+
+class EventRecorder:
+    """Records events for all controllers of a process, on a thread of its own.
+
+    Args:
+        client: the API server.
+        clock: for times and the thread's waits.
+        instance: names this process in `reportingInstance`; the host name and process id by default.
+    """
+
+    def __init__(self, client: Client, *, clock: Clock | None = None, instance: str = "") -> None:
+        self._client = client
+        self._clock = clock or Clock()
+        self._instance = (instance or f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}")[:128]
+        self._condition = threading.Condition()
+        self._waiting: deque[_Occurrence] = deque()  # under the condition
+        self._stopping = False  # under the condition
+        self._deadline: float | None = None  # set once, by stop
+        self._busy = False  # under the condition
+        self._dropped = 0  # under the condition
+        self._thread: threading.Thread | None = None
+        self._series: OrderedDict[_Identity, _Series] = OrderedDict()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._serial = 0
+        self._refused: set[str] = set()
+
+    def record(self, regarding: Object, *, controller: str, reason: str, note: str, warning: bool = False) -> None:
+        """Record an event about an object. Returns at once; drops the event when a thousand are waiting already."""
+        key = f"{kind_of(regarding)}/{namespace_of(regarding)}/{name_of(regarding)}"
+        kind = "Warning" if warning else "Normal"
+        text = note if len(note) <= NOTE_LIMIT else note[: NOTE_LIMIT - 1] + "…"
+        reference: Object = {
+            "apiVersion": api_version_of(regarding),
+            "kind": kind_of(regarding),
+            "name": name_of(regarding),
+            "uid": uid_of(regarding),
+            "resourceVersion": resource_version_of(regarding),
+        }
+        if namespace_of(regarding):
+            reference["namespace"] = namespace_of(regarding)
+        occurrence = _Occurrence(
+            _Identity(uid_of(regarding), key, controller, kind, reason[:128], text),
+            reference,
+            self._clock.monotonic(),
+            self._clock.now(),
+        )
+        with self._condition:
+            if self._stopping or len(self._waiting) >= QUEUE_LIMIT:
+                self._dropped += 1
+                return
+            self._waiting.append(occurrence)
+            self._condition.notify_all()
+
+    def start(self) -> None:
+        """Start the thread."""
+        if self._thread is not None:
+            raise RuntimeError("the event recorder is started already")
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Write what is waiting, and end, within `timeout` seconds. Returns whether the thread has ended."""
+        with self._condition:
+            self._stopping = True
+            self._deadline = self._clock.monotonic() + timeout
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                return False
+            self._thread = None
+        return True
+
+    def idle(self) -> bool:
+        """Whether everything recorded so far is written (or dropped)."""
+        with self._condition:
+            return not self._waiting and not self._busy
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while not self._waiting and not self._stopping:
+                    self._clock.wait(self._condition, self._until_next_patch())
+                    if self._until_next_patch() == 0:
+                        break
+                if self._stopping and (not self._waiting or self._time_left() <= 0):
+                    break
+                occurrence = self._waiting.popleft() if self._waiting else None
+                self._busy = occurrence is not None
+                dropped, self._dropped = self._dropped, 0
+            try:
+                if dropped:
+                    _log.warning("%d events were dropped: the API server takes them too slowly", dropped)
+                if occurrence is not None:
+                    self._take(occurrence)
+                self._patch_due()
+            except Exception:  # noqa: BLE001  # the thread outlives a defect; the events after it are written
+                _log.exception("an event was lost to a defect of the recorder")
+            finally:
+                with self._condition:
+                    self._busy = False
+        if self._time_left() > 0:
+            self._patch_due(all_of_them=True)
+
+    def _time_left(self) -> float:
+        """How long a call may take: less when the recorder is to stop soon."""
+        if self._deadline is None:
+            return CALL_TIMEOUT
+        return min(CALL_TIMEOUT, self._deadline - self._clock.monotonic())
+
+    def _until_next_patch(self) -> float | None:
+        """Seconds until a series must be patched; None when none is pending.
+
+        Only the recorder's thread writes what this reads.
+        """
+        due = [series.written + SERIES_PATCH_EVERY for series in self._series.values() if series.pending]
+        return max(0.0, min(due) - self._clock.monotonic()) if due else None
+
+    def _take(self, occurrence: _Occurrence) -> None:
+        identity, moment = occurrence.identity, occurrence.moment
+        series = self._series.get(identity)
+        if series is not None and moment - series.last <= SERIES_ENDS_AFTER:
+            self._series.move_to_end(identity)
+            series.count += 1
+            series.last, series.last_wall, series.pending = moment, occurrence.wall, True
+            if series.count == 2:
+                self._patch(identity, series)
+            return
+        if not self._may_create(identity.key, moment):
+            _log.debug("event %s of %s is over the limit of its object: %s", identity.reason, identity.key, identity.note)
+            return
+        self._create(occurrence)
+
+    def _may_create(self, key: str, moment: float) -> bool:
+        bucket = self._buckets.setdefault(key, _Bucket(at=moment))
+        self._buckets.move_to_end(key)
+        while len(self._buckets) > CACHE_LIMIT:
+            self._buckets.popitem(last=False)
+        bucket.tokens = min(BURST, bucket.tokens + (moment - bucket.at) * REFILL)
+        bucket.at = moment
+        if bucket.tokens < 1:
+            return False
+        bucket.tokens -= 1
+        return True
+
+    def _create(self, occurrence: _Occurrence) -> None:
+        identity, regarding = occurrence.identity, occurrence.regarding
+        self._serial += 1
+        namespace = str(regarding.get("namespace") or "default")
+        unique = f"{int(occurrence.wall.timestamp() * 1_000_000):x}{self._serial:x}"
+        name = f"{str(regarding['name'])[:200]}.{unique}"
+        event: Object = {
+            "apiVersion": EVENT.api_version,
+            "kind": EVENT.kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "eventTime": _micro(occurrence.wall),
+            "reportingController": identity.controller,
+            "reportingInstance": self._instance,
+            "action": "Reconcile",
+            "reason": identity.reason,
+            "regarding": regarding,
+            "note": identity.note,
+            "type": identity.type,
+        }
+        try:
+            self._client.create(EVENT, event, namespace=namespace, timeout=max(0.1, self._time_left()))
+        except AlreadyExists:
+            _log.debug("event %s/%s exists already", namespace, name)
+        except (ApiError, ConnectionFailed) as exc:
+            self._complain(identity, exc)
+            return
+        series = _Series(namespace, name, last=occurrence.moment, last_wall=occurrence.wall, written=occurrence.moment)
+        self._series[identity] = series
+        while len(self._series) > CACHE_LIMIT:
+            self._series.popitem(last=False)
+
+    def _patch_due(self, *, all_of_them: bool = False) -> None:
+        now = self._clock.monotonic()
+        for identity, series in list(self._series.items()):
+            if series.pending and (all_of_them or now - series.written >= SERIES_PATCH_EVERY):
+                self._patch(identity, series)
+
+    def _patch(self, identity: _Identity, series: _Series) -> None:
+        assert series.last_wall is not None
+        body = {"series": {"count": series.count, "lastObservedTime": _micro(series.last_wall)}}
+        series.pending, series.written = False, self._clock.monotonic()
+        try:
+            self._client.patch(EVENT, series.name, series.namespace, body, type="merge", timeout=max(0.1, self._time_left()))
+        except NotFound:
+            self._series.pop(identity, None)  # expired on the server: the next one begins a new event
+        except (ApiError, ConnectionFailed) as exc:
+            self._complain(identity, exc)
+
+    def _complain(self, identity: _Identity, exc: Exception) -> None:
+        """Once per kind of refusal as a warning: whoever may not write events hears it, and is not told at every reconcile."""
+        kind = type(exc).__name__
+        level = logging.DEBUG if kind in self._refused else logging.WARNING
+        self._refused.add(kind)
+        _log.log(level, "event %s of %s could not be written: %s", identity.reason, identity.key, exc)
+
+    def __repr__(self) -> str:
+        return f"<EventRecorder waiting={len(self._waiting)} series={len(self._series)}>"
+
+
+def _micro(moment: datetime) -> str:
+    """RFC 3339 with microseconds in UTC, as `metav1.MicroTime` is written."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

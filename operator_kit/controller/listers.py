@@ -1,0 +1,232 @@
+"""The caches one controller reads: which kinds it declared, their informers, and reads over several namespaces as if they
+were one.
+
+`Caches.bind` resolves the kinds a reconciler names, and takes the informers it needs from the shared set; `release` gives
+them back. A Secret that is owned or watched is cached by its metadata only, unless `reads` asks for it: secrets of a whole
+cluster have no business in a process's memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from operator_kit.errors import NotCached, UsageError
+from operator_kit.objects import Object, Resource, split_key
+from operator_kit.selectors import LabelSelector
+from operator_kit.settings import suggest
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+    from operator_kit.cache import Change, Entry, Informer, Informers, Registration
+    from operator_kit.controller.registry import Reconciler
+
+Objects: TypeAlias = list[Object]  # inside Lister, `list` is a method
+
+__all__ = ["Caches", "Lister", "Objects"]
+
+
+class Lister:
+    """Reads of one kind from its caches. Everything handed out is a private copy.
+
+    Attributes:
+        resource: the kind.
+        metadata_only: whether the caches hold metadata alone.
+    """
+
+    def __init__(self, resource: Resource, informers: Mapping[str, Informer], *, metadata_only: bool = False) -> None:
+        self.resource = resource
+        self.metadata_only = metadata_only
+        self._informers = dict(informers)  # by namespace; "" for all
+
+    @property
+    def informers(self) -> Sequence[Informer]:
+        """The informers behind it."""
+        return tuple(self._informers.values())
+
+    def covers(self, namespace: str) -> bool:
+        """Whether objects of this namespace are in the caches."""
+        return "" in self._informers or namespace in self._informers
+
+    def _of(self, namespace: str) -> Informer:
+        informer = self._informers.get("") or self._informers.get(namespace)
+        if informer is None:
+            raise NotCached(
+                f"{self.resource.kind}s of namespace {namespace or '(none)'} are not cached, only those of "
+                f"{', '.join(self._informers)}; add the namespace, or read live with ctx.live"
+            )
+        return informer
+
+    def entry(self, key: str) -> Entry | None:
+        """The cache's entry for a key, or None."""
+        return self._of(split_key(key)[0]).store.entry(key)
+
+    def get(self, key: str) -> Object | None:
+        """The object of a key, or None."""
+        return self._of(split_key(key)[0]).store.get(key)
+
+    def list(self, namespace: str | None, selector: LabelSelector | None) -> Objects:
+        """The objects of one namespace (None: of all that are cached) whose labels match."""
+        if namespace:
+            return self._of(namespace).store.list(namespace, selector)
+        return [obj for informer in self.informers for obj in informer.store.list(None, selector)]
+
+    def by_index(self, name: str, value: str) -> Objects:
+        """The objects an index holds under a value."""
+        return [obj for informer in self.informers for obj in informer.store.by_index(name, value)]
+
+    def by_owner(self, uid: str) -> Objects:
+        """The objects that an object with this uid owns."""
+        return [obj for informer in self.informers for obj in informer.store.by_owner(uid)]
+
+    def __repr__(self) -> str:
+        return f"<Lister of {self.resource} in {', '.join(self._informers) if '' not in self._informers else 'all namespaces'}>"
+
+
+class Caches:
+    """The declared kinds of one reconciler, bound to the API server.
+
+    Attributes:
+        own: the lister of the reconciled kind. Only after `bind`.
+    """
+
+    def __init__(self, made: Reconciler, client: Client, informers: Informers, namespaces: Sequence[str]) -> None:
+        self._made = made
+        self._client = client
+        self._informers = informers
+        self._namespaces = tuple(namespaces)
+        self._acquired: list[Informer] = []
+        self._registrations: list[Registration] = []
+        self._by_kind: dict[tuple[str, str], Lister] = {}
+        self._by_name: dict[str, Resource] = {}
+        self._indexes: dict[tuple[str, str], set[str]] = {}
+        self._lock = threading.Lock()
+        self.own: Lister
+
+    def bind(self) -> None:
+        """Resolve the kinds and take the informers. After a failure nothing is held, and it may be tried again.
+
+        Raises:
+            KindNotFound: a kind is not served (yet).
+            AmbiguousKind: a kind must be written with its group.
+            UsageError: a kind that cannot be reconciled as declared.
+            ApiError, ConnectionFailed: discovery failed.
+        """
+        try:
+            self._bind()
+        except BaseException:
+            self.release()
+            raise
+
+    def _bind(self) -> None:
+        made = self._made
+        resolved = {name: self._client.discovery.resolve(name) for name in made.kinds()}
+        own = resolved[made.kind]
+        reads = {(resolved[name].group, resolved[name].kind) for name in (made.kind, *made.reads)}
+        for name, resource in resolved.items():
+            missing = {"list", "watch"} - resource.verbs
+            if resource.verbs and missing:
+                raise UsageError(
+                    f"{made.name}: {name} cannot be cached: the API server offers no {' and no '.join(sorted(missing))}"
+                )
+        for child in made.owns:
+            if own.namespaced and not resolved[child].namespaced:
+                raise UsageError(
+                    f"{made.name} owns {child}: a namespaced {own.kind} cannot own what is cluster-scoped; use watches"
+                )
+        for name, resource in resolved.items():
+            identity = (resource.group, resource.kind)
+            if identity not in self._by_kind:
+                metadata_only = identity == ("", "Secret") and identity not in reads
+                selector = made.selector if resource == own else ""
+                self._by_kind[identity] = self._acquire(resource, selector, metadata_only=metadata_only)
+            elif self._by_kind[identity].resource.version != resource.version:
+                raise UsageError(f"{made.name} names {resource.kind} in two versions; write the same one everywhere")
+            self._by_name[name] = self._by_kind[identity].resource
+        self.own = self._by_kind[own.group, own.kind]
+        for name, indexes in made.indexes.items():
+            lister = self._by_kind[resolved[name].group, resolved[name].kind]
+            for index, function in indexes.items():
+                self._indexes.setdefault((lister.resource.group, lister.resource.kind), set()).add(index)
+                for informer in lister.informers:
+                    informer.add_index(self._index_name(index), function)
+
+    def _index_name(self, index: str) -> str:
+        # Informers are shared: two controllers may both have an index of this name.
+        return f"{self._made.name}/{index}"
+
+    def _acquire(self, resource: Resource, selector: str, *, metadata_only: bool) -> Lister:
+        namespaces: Iterable[str] = self._namespaces if self._namespaces and resource.namespaced else ("",)
+        held: dict[str, Informer] = {}
+        for namespace in namespaces:
+            informer = self._informers.acquire(
+                resource, namespace=namespace or None, label_selector=selector, metadata_only=metadata_only
+            )
+            self._acquired.append(informer)
+            held[namespace] = informer
+        return Lister(resource, held, metadata_only=metadata_only)
+
+    def release(self) -> None:
+        """Give everything back."""
+        for registration in self._registrations:
+            registration.remove()
+        self._registrations = []
+        for informer in self._acquired:
+            self._informers.release(informer)
+        self._acquired = []
+        self._by_kind.clear()
+        self._by_name.clear()
+        self._indexes.clear()
+
+    def add_handler(self, resource: Resource, handler: Callable[[Change], None]) -> None:
+        """Have the changes of a declared kind handled."""
+        for informer in self._by_kind[resource.group, resource.kind].informers:
+            self._registrations.append(informer.add_handler(handler))
+
+    def resource(self, name: str) -> Resource:
+        """The kind that a declared name stands for."""
+        return self._by_name[name]
+
+    def synced(self) -> bool:
+        """Whether every cache is synced and every handler has seen the initial objects."""
+        return all(informer.status().synced for informer in self._acquired) and all(
+            registration.synced for registration in self._registrations
+        )
+
+    def statuses(self) -> list[Any]:
+        """The status of every informer behind it."""
+        return [informer.status() for informer in self._acquired]
+
+    def resolve(self, name: str) -> Resource:
+        """The kind a name stands for, declared or not. Raises as discovery does."""
+        with self._lock:
+            known = self._by_name.get(name)
+        if known is None:
+            known = self._client.discovery.resolve(name)
+            with self._lock:
+                self._by_name[name] = known
+        return known
+
+    def find(self, resource: Resource) -> Lister | None:
+        """The lister of a kind in the version it is cached in, or None when it is not cached."""
+        lister = self._by_kind.get((resource.group, resource.kind))
+        return lister if lister is not None and lister.resource.version == resource.version else None
+
+    def lister(self, name: str) -> Lister:
+        """The lister of a kind. Raises `NotCached` when nobody declared it."""
+        found = self.find(self.resolve(name))
+        if found is None:
+            raise NotCached(
+                f"{self._made.name} does not cache {name}: declare it with reads=[{name!r}], or read it live with ctx.live.get(…)"
+            )
+        return found
+
+    def by_index(self, name: str, index: str, value: str) -> Objects:
+        """What an index of this reconciler holds under a value. Raises `UsageError` for an index that does not exist."""
+        lister = self.lister(name)
+        known = self._indexes.get((lister.resource.group, lister.resource.kind), set())
+        if index not in known:
+            hint = suggest(index, known) if known else f"; write one with @{self._made.name}.index({name!r}, {index!r})"
+            raise UsageError(f"{self._made.name} has no index {index!r} over {name}{hint}")
+        return lister.by_index(self._index_name(index), value)

@@ -1,0 +1,72 @@
+"""How outcomes look in the log: quiet where nothing is wrong, and each defect with its traceback once, afterwards in one line."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from typing import Any
+
+from operator_kit.controller.outcome import Action, Decision, describe_error
+from operator_kit.errors import OperatorKitError, PermanentError, TemporaryError
+from operator_kit.observe.logging import BoundLogger
+from operator_kit.settings import format_duration
+
+__all__ = ["FailureLog"]
+
+_REMEMBERED = 1000
+
+
+class FailureLog:
+    """Logs the outcomes of one controller's runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shown: set[tuple[str, str, int]] = set()
+
+    def succeeded(self, log: BoundLogger, decision: Decision, seconds: float) -> None:
+        """A run that did what it should."""
+        again = f"; again in {format_duration(decision.delay)}" if decision.action is Action.AFTER else ""
+        log.debug("reconciled in %s%s", format_duration(seconds), again)
+
+    def failed(self, log: BoundLogger, decision: Decision, failures: int, delay: float | None) -> None:
+        """A run that did not.
+
+        Args:
+            log: bound to the run.
+            decision: its outcome.
+            failures: how often in a row, this time included.
+            delay: seconds until the next try; None when there is none until the object changes.
+        """
+        error = decision.error
+        assert error is not None
+        when = "; not again until the object changes" if delay is None else f"; again in {format_duration(delay)}"
+        times = f" (failed {failures} times)" if failures > 1 else ""
+        text = describe_error(error)
+        debugging = log.isEnabledFor(logging.DEBUG)
+        if decision.action is Action.CONFLICT:
+            log.debug("the object moved on meanwhile: %s%s", text, when)
+        elif isinstance(error, TemporaryError):
+            log.warning("not yet: %s%s%s", text, times, when, exc_info=_info(error) if debugging else None)
+        elif isinstance(error, PermanentError):
+            log.error("given up: %s%s", text, when, exc_info=_info(error) if debugging else None)
+        elif isinstance(error, OperatorKitError):
+            log.error("failed: %s%s%s", text, times, when, exc_info=_info(error) if debugging else None)
+        else:
+            show = self._is_new(error) or debugging
+            log.error("failed: %s%s%s", text, times, when, exc_info=_info(error) if show else None)
+
+    def _is_new(self, error: BaseException) -> bool:
+        """Whether this defect, by type and place, is seen for the first time."""
+        frames = traceback.extract_tb(error.__traceback__)
+        place = (frames[-1].filename, frames[-1].lineno or 0) if frames else ("", 0)
+        site = (type(error).__name__, *place)
+        with self._lock:
+            if site in self._shown or len(self._shown) >= _REMEMBERED:
+                return False
+            self._shown.add(site)
+            return True
+
+
+def _info(error: BaseException) -> Any:
+    return (type(error), error, error.__traceback__)

@@ -1,0 +1,244 @@
+"""One run of one object, from the copy in the cache to a decision: finalizer, the author's function, status, report.
+
+    deleting, not ours            nothing
+    deleting, ours                cleanup (if there is one), status, finalizer off
+    living                        finalizer on (if there is a cleanup and it is not on), reconcile function, status
+
+The status is written after every outcome, failure included, and before the finalizer is taken off. A failure is reported as
+an Event and, where the kind has conditions, as the condition `Reconciled`, which a later success sets back; an object that
+never fails has none.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from operator_kit.codec import clone
+from operator_kit.controller.aio import AsyncRun, LoopThread
+from operator_kit.controller.async_context import AsyncContext
+from operator_kit.controller.context import Context, Run, Scope, Write
+from operator_kit.controller.finalizers import add_finalizer, finalizers_of, remove_finalizer
+from operator_kit.controller.outcome import Action, Decision, decide, describe_error
+from operator_kit.controller.registry import Reconciler
+from operator_kit.controller.status import condition_of
+from operator_kit.errors import (
+    Cancelled,
+    Conflict,
+    ConnectionFailed,
+    Invalid,
+    NotFound,
+    OperatorKitError,
+    PermanentError,
+    ServerError,
+    TooManyRequests,
+)
+from operator_kit.objects import Object, is_deleting
+from operator_kit.observe.logging import BoundLogger
+
+__all__ = ["REPORT_CONDITION", "Finished", "Runner"]
+
+REPORT_CONDITION = "Reconciled"
+STATUS_TIMEOUT = 10.0
+
+_log = logging.getLogger("operator_kit.controller")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a run came to, and what it wrote."""
+
+    decision: Decision
+    writes: tuple[Write, ...] = ()
+
+
+@dataclass(slots=True)
+class _Kind:
+    """What was learnt about the kind while running; only ever set."""
+
+    takes_report: bool = True
+    told: set[str] = field(default_factory=set)
+
+
+class Runner:
+    """Runs the functions of one reconciler. Thread-safe: workers share it."""
+
+    def __init__(self, made: Reconciler, scope: Scope, finalizer: str, loop: LoopThread) -> None:
+        self._made = made
+        self._scope = scope
+        self._finalizer = finalizer
+        self._loop = loop
+        self._kind = _Kind()
+        self._lock = threading.Lock()
+        self._async_runs: dict[str, AsyncRun] = {}
+
+    def run(self, obj: Object, *, log: BoundLogger, attempt: int, timeout: float | None) -> Finished:
+        """Run one object.
+
+        Args:
+            obj: a private copy from the cache.
+            log: bound to this run.
+            attempt: 1 for the first try.
+            timeout: seconds, None for no limit.
+
+        Nothing is raised: whatever happens is in the decision.
+        """
+        scope = self._scope
+        deadline = None if timeout is None else scope.clock.monotonic() + timeout
+        run = Run(obj, log, attempt, deadline)
+        try:
+            return Finished(self._run(run), tuple(run.writes))
+        except BaseException as exc:  # noqa: BLE001  # a worker outlives whatever happens in a run
+            return Finished(decide(error=exc), tuple(run.writes))
+        finally:
+            run.over = True
+
+    def _run(self, run: Run) -> Decision:
+        deleting = is_deleting(run.obj)
+        ours = self._finalizer in finalizers_of(run.obj)
+        if deleting and not ours:
+            return decide()
+        function: Callable[..., Any] | None = self._made.cleanup_function if deleting else self._made.function
+        context = Context(self._scope, run)
+        if not deleting and self._made.cleanup_function is not None and not ours:
+            self._add_finalizer(run, context)
+        decision = self._call(function, run, context) if function is not None else decide()
+        decision = self._settle(run, context, decision)
+        if deleting and decision.action is Action.FORGET:
+            return self._remove_finalizer(run, context)
+        return decision
+
+    # ------------------------------------------------------------------ the author's function
+
+    def _call(self, function: Callable[..., Any], run: Run, context: Context) -> Decision:
+        given = clone(run.obj)  # the author may change it; what the framework compares with must stay
+        given.get("metadata", {}).pop("managedFields", None)
+        try:
+            if _is_async(function):
+                return decide(self._call_async(function, given, run, context))
+            return decide(function(given, context))
+        except BaseException as exc:  # noqa: BLE001  # SystemExit included: one object must not end the operator
+            return decide(error=exc)
+
+    def _call_async(self, function: Callable[..., Any], given: Object, run: Run, context: Context) -> Any:
+        loop = self._loop.loop()
+        bridge = AsyncRun(loop, self._scope.clock)
+        key = context.key
+        with self._lock:
+            self._async_runs[key] = bridge
+        try:
+            return bridge.execute(function(given, AsyncContext(context, bridge)), run.deadline)
+        finally:
+            with self._lock:
+                del self._async_runs[key]
+
+    def cancel_async(self) -> None:
+        """Cancel every coroutine that runs: at the end of a shutdown's grace."""
+        with self._lock:
+            runs = list(self._async_runs.values())
+        for bridge in runs:
+            bridge.cancel()
+
+    # ------------------------------------------------------------------ what the framework writes
+
+    def _add_finalizer(self, run: Run, context: Context) -> None:
+        scope = self._scope
+        newer = add_finalizer(
+            scope.client,
+            scope.caches.own.resource,
+            run.obj,
+            self._finalizer,
+            field_manager=scope.field_manager,
+            timeout=context._timeout(),  # noqa: SLF001  # the context is this module's to open and close
+        )
+        context._took(newer)  # noqa: SLF001
+
+    def _remove_finalizer(self, run: Run, context: Context) -> Decision:
+        scope = self._scope
+        try:
+            newer = remove_finalizer(
+                scope.client,
+                scope.caches.own.resource,
+                run.obj,
+                self._finalizer,
+                field_manager=scope.field_manager,
+                timeout=STATUS_TIMEOUT,
+            )
+        except NotFound:
+            newer = None
+        if newer is not None:
+            context._took(newer)  # noqa: SLF001
+            if not finalizers_of(newer):  # it was the last: the object is gone with it
+                run.writes[-1] = Write(run.writes[-1].resource, run.writes[-1].key, run.writes[-1].uid, "")
+        return decide()
+
+    def _settle(self, run: Run, context: Context, decision: Decision) -> Decision:
+        """Report the outcome and write the status. A failed write is the outcome where there was no other failure."""
+        reported = self._report(run, context, decision)
+        try:
+            context._write_status(STATUS_TIMEOUT)  # noqa: SLF001
+        except Invalid as exc:
+            if not reported:
+                return self._status_failed(run, decision, exc)
+            # The report may be what the schema refuses: what the author set must not be lost for it.
+            self._kind.takes_report = False
+            context._draft.conditions.pop(REPORT_CONDITION, None)  # noqa: SLF001
+            try:
+                context._write_status(STATUS_TIMEOUT)  # noqa: SLF001
+            except Exception as again:  # noqa: BLE001
+                return self._status_failed(run, decision, again)
+        except Exception as exc:  # noqa: BLE001
+            return self._status_failed(run, decision, exc)
+        return decision
+
+    def _status_failed(self, run: Run, decision: Decision, exc: Exception) -> Decision:
+        if decision.error is None:
+            return decide(error=exc)
+        name = type(exc).__name__
+        level = logging.DEBUG if name in self._kind.told or isinstance(exc, Conflict) else logging.WARNING
+        self._kind.told.add(name)
+        run.log.log(level, "the status could not be written after a failure: %s", exc)
+        return decision
+
+    def _report(self, run: Run, context: Context, decision: Decision) -> bool:
+        """Say in a condition and an Event what failed, or that it is mended. Returns whether a condition was set."""
+        draft, obj = context._draft, run.obj  # noqa: SLF001
+        error = decision.error
+        conditions = self._kind.takes_report and "status" in self._scope.caches.own.resource.subresources
+        conditions = conditions and REPORT_CONDITION not in draft.conditions
+        if error is None:
+            before = condition_of(obj, REPORT_CONDITION) if conditions else None
+            if before is None or before.get("status") == "True":
+                return False
+            draft.set_condition(REPORT_CONDITION, True, "Reconciled", "")
+            return True
+        if not _is_news(error):
+            return False
+        reason, message = _reason(error), describe_error(error)
+        self._scope.recorder.record(obj, controller=self._scope.field_manager, reason=reason, note=message, warning=True)
+        if conditions:
+            draft.set_condition(REPORT_CONDITION, False, reason, message)
+        return conditions
+
+
+def _is_news(error: BaseException) -> bool:
+    """Whether the object's owner should hear of it: not of stale versions, nor of the API server's own troubles."""
+    return not isinstance(error, Conflict | ConnectionFailed | ServerError | TooManyRequests | Cancelled)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, PermanentError):
+        return error.reason
+    name = type(error).__name__
+    return name if isinstance(error, OperatorKitError) or name.isidentifier() else "Failed"
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # an object with an async __call__

@@ -1,0 +1,127 @@
+"""Sources: from a change in a cache to the keys that must run.
+
+Three of them: the object itself (through its predicates), a child (through the owner reference that controls it), and an
+object of another kind (through the author's mapper). For children and mapped objects the old form counts as well as the new
+one, so that whoever lost a child, or is no longer pointed at, runs too.
+
+Sources run on the threads of the caches: they are quick, and nothing an author's mapper or predicate raises gets past them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from operator_kit.controller.predicates import DEFAULT, Predicate
+from operator_kit.objects import GVK, Resource, join_key, split_key
+from operator_kit.queue import LOW, NORMAL
+
+if TYPE_CHECKING:
+    from operator_kit.cache import Change, Entry
+    from operator_kit.controller.registry import Mapper
+
+__all__ = ["Enqueue", "mapped_source", "own_source", "owner_keys", "owner_source"]
+
+Enqueue = Callable[[str, int, bool, str], None]
+"""`(key, priority, respect_backoff, reason)`: what a source does with a key it found."""
+
+_log = logging.getLogger("operator_kit.controller")
+
+
+def own_source(enqueue: Enqueue, predicate: Predicate | None) -> Callable[[Change], None]:
+    """The object itself. A new object, a new generation and a deletion run at once; the rest keeps a failing key's deadline."""
+    passes = predicate or DEFAULT
+
+    def on_change(change: Change) -> None:
+        old, new = change.old, change.new
+        if change.type == "resync":
+            enqueue(change.key, LOW, True, "resync")
+        elif new is None:
+            enqueue(change.key, NORMAL, True, "deleted")
+        elif old is None:
+            enqueue(change.key, LOW if change.initial else NORMAL, False, "first seen" if change.initial else "created")
+        elif _passes(passes, old, new):
+            fresh = _is_new_intent(old, new)
+            reason = "deletion" if new.deleting and not old.deleting else "changed"
+            enqueue(change.key, NORMAL, not fresh, reason)
+
+    return on_change
+
+
+def _is_new_intent(old: Entry, new: Entry) -> bool:
+    """Whether somebody asked for something else: then a failing key need not wait for its backoff.
+
+    Labels, annotations and finalizers do not count where there is a generation: a reconciler that changes one of them and then
+    fails would wake itself without end.
+    """
+    if new.deleting and not old.deleting:
+        return True
+    if new.generation and old.generation:
+        return new.generation != old.generation
+    return new.digest != old.digest
+
+
+def _passes(predicate: Predicate, old: Entry, new: Entry) -> bool:
+    try:
+        return predicate(old, new)
+    except Exception:  # noqa: BLE001  # the author's code, on a cache's thread
+        # Letting it through costs one run; holding it back could lose a change for good.
+        _log.exception("predicate %r failed on %s; the change passes", predicate, new.key)
+        return True
+
+
+def owner_keys(entry: Entry | None, owner: Resource) -> tuple[str, ...]:
+    """The key of the object of kind `owner` (in any version) that controls this one: none or one."""
+    reference = entry.controller if entry is not None else None
+    if entry is None or reference is None or not reference.get("name"):
+        return ()
+    gvk = GVK.of(str(reference.get("apiVersion") or ""), str(reference.get("kind") or ""))
+    if (gvk.group, gvk.kind) != (owner.group, owner.kind):
+        return ()
+    namespace = split_key(entry.key)[0] if owner.namespaced else ""
+    return (join_key(namespace, str(reference["name"])),)
+
+
+def owner_source(enqueue: Enqueue, owner: Resource, child: Resource) -> Callable[[Change], None]:
+    """A child: the object that controls it runs, and so does the one that did before."""
+
+    def on_change(change: Change) -> None:
+        if change.type == "resync":
+            return  # the owner's own resync runs it
+        for key in dict.fromkeys((*owner_keys(change.old, owner), *owner_keys(change.new, owner))):
+            enqueue(key, LOW if change.initial else NORMAL, True, f"{child.kind} {change.key} {change.type}")
+
+    return on_change
+
+
+def mapped_source(enqueue: Enqueue, mapper: Mapper, kind: Resource) -> Callable[[Change], None]:
+    """An object of another kind: whatever the author's mapper answers for its old and its new form runs."""
+    name = getattr(mapper, "__name__", repr(mapper))
+
+    def keys_of(entry: Entry | None) -> Iterable[str]:
+        if entry is None:
+            return ()
+        try:
+            return _as_keys(mapper(entry.decode()))
+        except Exception:  # noqa: BLE001  # the author's code, on a cache's thread
+            _log.exception("mapper %s failed on %s %s; nothing runs because of it", name, kind.kind, entry.key)
+            return ()
+
+    def on_change(change: Change) -> None:
+        if change.type == "resync":
+            return
+        for key in dict.fromkeys((*keys_of(change.old), *keys_of(change.new))):
+            enqueue(key, LOW if change.initial else NORMAL, True, f"{kind.kind} {change.key} {change.type}")
+
+    return on_change
+
+
+def _as_keys(answer: Any) -> tuple[str, ...]:
+    if answer is None:
+        return ()
+    keys = (answer,) if isinstance(answer, str) else tuple(answer)
+    for key in keys:
+        if not isinstance(key, str) or not key or key.count("/") > 1:
+            raise ValueError(f"{key!r} is not a key; return texts such as 'namespace/name'")
+    return keys
