@@ -18,15 +18,17 @@ def _reject_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+# Made once: json.loads and json.dumps make a new one for each call that differs from their defaults.
+_std_decoder = json.JSONDecoder(parse_constant=_reject_constant)
+_std_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
 def _std_loads(data: bytes | str) -> Any:
     try:
-        return json.loads(data, parse_constant=_reject_constant)
+        return _std_decoder.decode(data if isinstance(data, str) else data.decode())
     except RecursionError:
         raise ValueError("the document is nested too deeply") from None
-
-
-_SPACE = re.compile(r"[ \t\n\r]*")
-_std_decoder = json.JSONDecoder(parse_constant=_reject_constant)
 
 
 def _std_visit_items(data: bytes, visit: Callable[[Any], None]) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def _std_visit_items(data: bytes, visit: Callable[[Any], None]) -> dict[str, Any
 
 
 def _std_dumps(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _std_encoder.encode(value).encode()
 
 
 try:
