@@ -10,7 +10,8 @@ The notation of the files, one message after the other, continuation lines inden
 
 - `!` after a message name, or before a type: the struct (or map) is atomic for server-side apply.
 - after a field: nothing = left out of JSON when empty; `?` = optional pointer, written whenever set; `*` = required, always
-  written; `^` = always written though optional; `~` = left out when all of it is empty; `>` = its fields are inlined.
+  written; `^` = always written though optional; `&` = the same, null when unset; `~` = left out when all of it is empty;
+  `>` = its fields are inlined.
 - scalars: `s` string, `b` boolean, `i` int32, `l` int64, `f` float, `B` bytes (base64 in JSON); others: `Time`, `MicroTime`,
   `Quantity`, `IntOrString`, `Raw` (any JSON object), `JSON` (any value), `Fields`; else a message, with its file before the dot
   when it lives in another one.
@@ -58,7 +59,7 @@ _FILES = {
 _BY_API_VERSION = {api_version: name for name, api_version in _FILES.items()}
 
 _FIELD = re.compile(
-    r"(?P<name>[\w$-]+)(?P<presence>[?*^~>]?)=(?P<number>\d+) "
+    r"(?P<name>[\w$-]+)(?P<presence>[?*^&~>]?)=(?P<number>\d+) "
     r"(?P<container>\[[\w,]*\]|\{!?\})?(?P<atomic>!?)(?P<type>(?:\[\])?[\w.]+)"
     r"(?: @(?P<strategy>[\w,]+)(?::(?P<key>\w+))?)?(?: =(?P<default>.+))?$"
 )
@@ -83,7 +84,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: its fields as on the wire (`fields`), and as in JSON, with the inlined ones in place (`json_fields`)."""
+    """One message: its fields as on the wire (`fields`), and as in JSON, with the inlined ones in place (`json_fields`).
+
+    `always` are the JSON fields that are written even when they are not set.
+    """
 
     name: str
     schema_name: str
@@ -91,6 +95,7 @@ class Message:
     fields: tuple[Field, ...]
     json_fields: dict[str, Field] = field(default_factory=dict)
     numbers: dict[int, Field] = field(default_factory=dict)
+    always: list[Field] = field(default_factory=list)
 
 
 def _parse_field(text: str, file: str) -> Field:
@@ -154,7 +159,15 @@ def message(name: str) -> Message:
                 made.json_fields.update(message(item.type).json_fields)
         elif item.presence != ">":
             made.json_fields[item.name] = item
+    made.always.extend(item for item in made.json_fields.values() if _is_always_written(item))
     return made
+
+
+def _is_always_written(item: Field) -> bool:
+    """Go leaves out empty optional scalars, lists, maps and pointers; it never leaves out a struct."""
+    if item.presence in {"?", "~"}:
+        return False
+    return item.presence in {"*", "^", "&"} or not (item.container or item.type in {"s", "b", "i", "l", "f", "B", "Raw", "JSON"})
 
 
 def message_for(gvk: GVK) -> Message | None:
