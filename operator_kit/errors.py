@@ -17,6 +17,7 @@
     │   └── CorruptStream           a watch sent what is no event
     ├── Cancelled                   a call given up because its caller stops
     ├── DeadlineExceeded            a reconcile outlived its deadline and asked for more
+    ├── NotLeader                   a write by a process that does not lead, or whose lease could have lapsed
     ├── ShutDown                    the queue is shut down
     └── Outcome                     control flow of a reconcile, not a defect
         ├── TemporaryError          try again, after `delay` seconds if given
@@ -49,6 +50,7 @@ __all__ = [
     "MethodNotAllowed",
     "NotCached",
     "NotFound",
+    "NotLeader",
     "OperatorKitError",
     "Outcome",
     "PermanentError",
@@ -186,11 +188,13 @@ class ConnectionFailed(OperatorKitError):
     Attributes:
         sent: whether the request may have reached the server. False only where it provably did not, so that even a write can
             be repeated.
+        silent: whether the server took the request and then said nothing for too long.
     """
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
+    def __init__(self, message: str, *, sent: bool = True, silent: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.silent = silent
 
 
 class CorruptStream(ConnectionFailed):
@@ -203,6 +207,10 @@ class Cancelled(OperatorKitError):
 
 class DeadlineExceeded(OperatorKitError):
     """A reconcile is past its deadline; its calls are refused."""
+
+
+class NotLeader(OperatorKitError):
+    """A write was refused before it was sent: this process does not lead, or its lease could have lapsed meanwhile."""
 
 
 class ShutDown(OperatorKitError):
