@@ -89,6 +89,9 @@ class Settings:
     backoff_max: float = _setting(300.0, "Longest delay between two tries of a failing key.", kind="duration")
     log_level: str = _setting("info", "Least level that is logged.", kind="choice", choices=("debug", "info", "warning", "error"))
     log_format: str = _setting("text", "Text for people, JSON for machines.", kind="choice", choices=("text", "json"))
+    cache_sync_timeout: float = _setting(
+        120.0, "With --exit-when-idle: how long the API server and the kinds may take to answer.", kind="duration"
+    )
     exit_when_idle: bool = _setting(False, "End once everything is reconciled and nothing is left to do.", kind="flag")
 
 

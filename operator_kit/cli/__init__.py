@@ -1,1 +1,75 @@
-"""The commands: `operator-kit run`, `sandbox`, … The only importer of click."""
+"""The commands: `operator-kit run`, `sandbox`, … The only importer of click.
+
+Each command is a module of this package that exports `command`, imported when it is asked for. Errors that a person can mend
+are one or two lines and an exit code; the traceback is for `--log-level debug`.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from typing import Any
+
+import click
+
+import operator_kit
+from operator_kit.errors import ConfigError, RegistrationError, UsageError
+
+__all__ = ["COMMANDS", "exit_codes", "main"]
+
+COMMANDS = ("run", "sandbox")
+
+
+def exit_codes() -> str:
+    """The table of exit codes, for a command's help."""
+    from operator_kit.manager.exits import MEANINGS
+
+    rows = [f"  {code.value:<4} {meaning}" for code, meaning in MEANINGS.items()]
+    return "\n".join(["\b", "Exit codes:", *rows, "  128+ ended at once by a second signal, whose number is added"])
+
+
+def _code_of(error: UsageError) -> int:
+    from operator_kit.manager.exits import ExitCode
+
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        return code
+    if isinstance(error, ConfigError):
+        return ExitCode.CONFIG
+    if isinstance(error, RegistrationError) or type(error).__name__ == "TargetError":
+        return ExitCode.TARGET
+    return ExitCode.USAGE
+
+
+class _Group(click.Group):
+    """Commands by name, imported when asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"operator_kit.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        from operator_kit.settings import suggest
+
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f"no command is named {args[0]}{suggest(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as exc:
+            logging.getLogger("operator_kit.cli").debug("where it came from:", exc_info=exc)
+            click.echo(f"operator-kit: {exc}", err=True)
+            ctx.exit(_code_of(exc))
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(operator_kit.__version__, prog_name="operator-kit")
+def main() -> None:
+    """Kubernetes operators in Python: write a function that makes the world match one object; this runs it."""

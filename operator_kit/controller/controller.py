@@ -124,6 +124,7 @@ class Controller:
         self._troubles: dict[str, _Trouble] = {}  # under the lock
         self._reasons: dict[str, str] = {}  # under the lock; why a key runs next, for logs
         self._running: dict[str, tuple[float, str]] = {}  # under the lock
+        self.runs = 0  # under the lock; how many reconciles have ended
         labels = ("controller",)
         self._total = self._metrics.counter(
             "controller_runtime_reconcile_total", "Total number of reconciliations per controller", ("controller", "result")
@@ -336,6 +337,7 @@ class Controller:
             seconds = self._clock.monotonic() - began
             with self._lock:
                 del self._running[key]
+                self.runs += 1
             self._active.inc(self.name, by=-1)
         self._count(finished.decision, seconds)
         self._conclude(key, entry, finished, seconds, log)

@@ -80,6 +80,9 @@ class Lister:
         """The objects that an object with this uid owns."""
         return [obj for informer in self.informers for obj in informer.store.by_owner(uid)]
 
+    def __len__(self) -> int:
+        return sum(len(informer.store) for informer in self.informers)
+
     def __repr__(self) -> str:
         return f"<Lister of {self.resource} in {', '.join(self._informers) if '' not in self._informers else 'all namespaces'}>"
 

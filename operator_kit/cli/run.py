@@ -1,0 +1,196 @@
+"""`operator-kit run`: load the author's code and run it until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from operator_kit.cli import exit_codes
+from operator_kit.cli.options import read_settings, settings_options, show_settings
+from operator_kit.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+    from operator_kit.controller import Registry
+    from operator_kit.manager import Manager
+    from operator_kit.observe.metrics import Registry as Metrics
+    from operator_kit.settings import Settings
+
+__all__ = ["command"]
+
+_log = logging.getLogger("operator_kit.cli")
+
+EPILOG = f"""\b
+Examples:
+  operator-kit run my_operator.py
+  operator-kit run --sandbox --load crd.yaml --load samples my_operator.py
+  operator-kit run --namespace team-a --namespace team-b --workers 8 my_package.operators
+  operator-kit run --exit-when-idle --no-watch my_operator.py
+
+Every setting is also an environment variable, OPERATOR_KIT_ and its name in capitals (OPERATOR_KIT_LOG_LEVEL=debug), and a
+line of the --settings file. Flags come before variables, variables before the file. Durations: 30s, 1m30s, 500ms.
+
+{exit_codes()}
+"""
+
+
+@click.command(epilog=EPILOG, no_args_is_help=True)
+@click.argument("targets", nargs=-1, metavar="TARGET...")
+@click.option("--sandbox", is_flag=True, help="Run against an API server embedded in this process; no cluster needed.")
+@click.option(
+    "--load",
+    "loads",
+    multiple=True,
+    metavar="FILE_OR_DIR",
+    help="With --sandbox: YAML to load into it, CRDs first; repeat for more.",
+)
+@settings_options
+@click.option("--print-settings", is_flag=True, help="Print the settings and where each comes from, and end.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    targets: tuple[str, ...],
+    *,
+    sandbox: bool,
+    loads: tuple[str, ...],
+    settings_file: str | None,
+    print_settings: bool,
+    **flags: Any,
+) -> None:
+    """Run the reconcilers of TARGETs: Python files, directories of them, or modules.
+
+    Runs until Ctrl-C or SIGTERM, then lets running reconciles finish within --shutdown-timeout; a second signal ends at once.
+    """
+    settings, origins = read_settings(settings_file, os.environ, flags)
+    if print_settings:
+        click.echo(show_settings(settings, origins))
+        return
+    if not targets:
+        raise click.UsageError("give at least one TARGET: a Python file, a directory of them, or a module")
+    if loads and not sandbox:
+        raise click.UsageError("--load is for --sandbox; use kubectl apply for a cluster")
+    if sandbox and (settings.kubeconfig or settings.context):
+        raise click.UsageError("--sandbox and --kubeconfig (or --context) name two API servers; give one")
+    from operator_kit.observe.logging import configure
+
+    configure(level=settings.log_level, format=settings.log_format)
+    ctx.exit(_run(targets, settings, sandbox=sandbox, loads=loads))
+
+
+def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: tuple[str, ...]) -> int:
+    from operator_kit.manager import ExitCode, Manager, load_targets
+    from operator_kit.observe.metrics import Registry as Metrics
+
+    registry = load_targets(targets)
+    metrics = Metrics()
+    with ExitStack() as stack:
+        if sandbox:
+            client = stack.enter_context(_sandboxed(loads, registry, settings, metrics))
+        else:
+            client = _client(settings, metrics, workers=_threads(registry, settings))
+            _log.info("API server %s, from %s", client.host, client.origin)
+        manager = Manager(registry, client, settings, metrics=metrics)
+        with _signals(manager):
+            try:
+                code = manager.run()
+            except UsageError as exc:
+                exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group, which maps errors to codes
+                raise
+        if code is ExitCode.STUCK:
+            _end_hard(code)
+    return code
+
+
+def _threads(registry: Registry, settings: Settings) -> int:
+    return sum(made.workers or settings.workers for made in registry)
+
+
+def _client(settings: Settings, metrics: Metrics, *, workers: int) -> Client:
+    from operator_kit.api import Client
+    from operator_kit.observe.metrics import REQUEST_BUCKETS
+
+    requests = metrics.counter("rest_client_requests_total", "Number of HTTP requests", ("code", "method", "host"))
+    latency = metrics.histogram(
+        "rest_client_request_duration_seconds", "Request latency in seconds", ("verb", "host"), buckets=REQUEST_BUCKETS
+    )
+
+    def observe(method: str, host: str, code: str, seconds: float) -> None:
+        requests.inc(code, method, host)
+        latency.observe(seconds, method, host)
+
+    return Client.from_config(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        request_timeout=settings.request_timeout,
+        pool_size=workers + 16,
+        observer=observe,
+    )
+
+
+@contextmanager
+def _sandboxed(loads: tuple[str, ...], registry: Registry, settings: Settings, metrics: Metrics) -> Iterator[Client]:
+    """A client of an embedded API server that lives as long as the block."""
+    try:
+        from operator_kit.sandbox import Sandbox
+    except ImportError as exc:
+        raise UsageError(f"--sandbox needs {exc.name}: pip install 'operator-kit[sandbox]'") from exc
+    for path in loads:
+        if not Path(path).exists():
+            raise ConfigError(f"--load {path}: no such file or directory")
+    with TemporaryDirectory(prefix="operator-kit-") as folder, Sandbox() as server:
+        try:
+            server.load(*loads)
+        except (ValueError, OSError) as exc:
+            raise ConfigError(f"--load: {exc}") from exc
+        kubeconfig = Path(folder) / "kubeconfig"
+        server.write_kubeconfig(kubeconfig)
+        kind = next(iter(registry)).kind.rpartition("/")[2].partition(".")[0].lower()
+        click.echo(f"sandbox: {server.url}, everything in memory; try it from another terminal:")
+        click.echo(f"    kubectl --kubeconfig {kubeconfig} get {kind} -A")
+        yield _client(_with_kubeconfig(settings, str(kubeconfig)), metrics, workers=_threads(registry, settings))
+
+
+def _with_kubeconfig(settings: Settings, kubeconfig: str) -> Settings:
+    import dataclasses
+
+    return dataclasses.replace(settings, kubeconfig=kubeconfig)
+
+
+@contextmanager
+def _signals(manager: Manager) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the manager to stop; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # an embedding program keeps its own handlers
+        return
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if manager.stopping:
+            _end_hard(128 + number)
+        click.echo(f"{signal.Signals(number).name}: stopping; once more to end at once", err=True)
+        manager.stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_hard(code: int) -> NoReturn:
+    """End now: no thread is waited for, since one of them is the reason."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,35 @@
+"""How an operator's process ends: one named code for each reason, so that a script or a pod's status can tell them apart."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["MEANINGS", "ExitCode"]
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `operator-kit`."""
+
+    OK = 0
+    CRASH = 1
+    USAGE = 2
+    TARGET = 3
+    CONFIG = 4
+    KIND = 5
+    UNREACHABLE = 6
+    NOT_SYNCED = 7
+    STUCK = 8
+
+
+MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "stopped as asked, or idle with --exit-when-idle",
+    ExitCode.CRASH: "a defect of operator-kit",
+    ExitCode.USAGE: "a flag or an option that cannot be used",
+    ExitCode.TARGET: "a target is not found, raises when it is imported, or registers nothing",
+    ExitCode.CONFIG: "a kubeconfig, a settings file or a file to load that cannot be used",
+    ExitCode.KIND: "a kind that can mean several, or cannot be reconciled",
+    ExitCode.UNREACHABLE: "with --exit-when-idle: the API server did not answer in time",
+    ExitCode.NOT_SYNCED: "with --exit-when-idle: a kind was not there, or not readable, in time",
+    ExitCode.STUCK: "a reconcile outlived --shutdown-timeout",
+}
+"""What each means, for `--help`. 128 and more: ended at once by a second signal, the signal's number added."""

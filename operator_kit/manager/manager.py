@@ -1,0 +1,316 @@
+"""The manager: assembles client, caches and controllers, and runs them from start to stop.
+
+Start: caches, then each controller as soon as every cache it reads is synced. A kind that is not installed or not readable,
+    and an API server that does not answer, are waited for and said once in a while; the other controllers work meanwhile.
+
+Stop: no new keys, running reconciles finish within the deadline (asynchronous ones are cancelled at its end), then caches,
+    events, connections. A function that outlives the deadline cannot be killed: the manager names the key and returns
+    `ExitCode.STUCK`, with which the process must end hard.
+
+Idle: every controller is started, nothing is ready, running, backing off or waiting for a cache, and no event is unwritten, for a
+moment. A pending requeue-after does not count.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from operator_kit.cache import Informers
+from operator_kit.clock import Clock, Signal
+from operator_kit.controller import Controller, EventRecorder, Limits, Reconciler, Registry
+from operator_kit.controller.aio import LoopThread
+from operator_kit.errors import ApiError, ConnectionFailed, KindNotFound, UsageError
+from operator_kit.manager.complaints import Complaints
+from operator_kit.manager.exits import ExitCode
+from operator_kit.observe.metrics import Registry as Metrics
+from operator_kit.settings import Settings, format_duration
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+
+__all__ = ["Manager"]
+
+TICK = 0.02  # seconds between two looks while something is starting, or idleness is waited for
+QUIET_TICK = 0.5
+SETTLE = 0.3  # seconds nothing may happen before the operator counts as idle
+BIND_AGAIN = 5.0  # seconds between two looks for a kind that is not served
+BACKOFF_FIRST, BACKOFF_MOST = 0.8, 30.0
+CANCEL_GRACE = 1.0  # seconds a cancelled coroutine gets beyond the deadline
+CLOSE_TIMEOUT = 5.0  # seconds each for the caches, the events and the loop to end
+
+_log = logging.getLogger("operator_kit.manager")
+
+
+@dataclass(slots=True)
+class _Bind:
+    """How far a controller is with finding its kinds. Only the binder's thread touches it, but for `done`."""
+
+    controller: Controller
+    done: bool = False
+    next_try: float = 0.0
+    backoff: float = BACKOFF_FIRST
+
+
+class Manager:
+    """Runs the reconcilers of a registry.
+
+    Args:
+        registry: what was registered; it is read when `run` is called.
+        client: the API server. The manager closes it.
+        settings: what the operator was told.
+        clock: the clock.
+        metrics: where the sinks of all parts are.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        client: Client,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.metrics = metrics or Metrics()
+        self._clock = clock or Clock()
+        self._client = client
+        self._stop = Signal(self._clock)
+        self._done = Signal(self._clock)
+        self._loop = LoopThread()
+        self.recorder = EventRecorder(client, clock=self._clock)
+        self.informers = Informers(client, clock=self._clock, resync=self.settings.resync, watch=self.settings.watch)
+        self._registry = registry
+        self.controllers: tuple[Controller, ...] = ()
+        self._complaints = Complaints(self._clock)  # only the thread of `run` touches it
+        self._lock = threading.Lock()
+        self._troubles: dict[str, tuple[str, ExitCode]] = {}  # under the lock; by controller: what keeps it from starting
+        self._fatal: UsageError | None = None  # under the lock
+        self._quiet_since: float | None = None
+        self._seen_runs = -1
+
+    # ------------------------------------------------------------------ the face
+
+    def run(self) -> ExitCode:
+        """Start everything, run until `stop` is called (or until idle, if the settings say so), and stop everything.
+
+        Returns:
+            How it went; see `ExitCode`. After `STUCK` threads of the author's code still run: end the process hard.
+
+        Raises:
+            UsageError: something that waiting does not mend, such as a kind that can mean several. Everything is stopped by then.
+        """
+        self.controllers = tuple(self._controller(made) for made in self._registry)
+        binds = [_Bind(controller) for controller in self.controllers]
+        binder = threading.Thread(target=self._bind_all, args=(binds,), name="binder", daemon=True)
+        began = self._clock.monotonic()
+        self.recorder.start()
+        self.informers.start()
+        binder.start()
+        code = ExitCode.OK
+        try:
+            code = self._until_stopped(binds, began)
+        finally:
+            self._stop.set()
+            stuck = self._shut_down(binder)
+            self._done.set()
+        if self._fatal is not None:
+            raise self._fatal
+        return ExitCode.STUCK if stuck else code
+
+    def stop(self) -> None:
+        """Ask `run` to stop and return. From any thread, and from a signal handler."""
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
+
+    def wait_stopped(self, timeout: float | None = None) -> bool:
+        """Wait until `run` has stopped everything. Returns whether it has."""
+        return self._done.wait(timeout)
+
+    def started(self) -> bool:
+        """Whether every controller has started its workers."""
+        return bool(self.controllers) and all(controller.started for controller in self.controllers)
+
+    def idle(self) -> bool:
+        """Whether everything is started and nothing is left to do just now. A pending requeue-after does not count."""
+        return (
+            self.started()
+            and self.recorder.idle()
+            and all(controller.synced() and controller.idle() for controller in self.controllers)
+        )
+
+    # ------------------------------------------------------------------ running
+
+    def _controller(self, made: Reconciler) -> Controller:
+        settings = self.settings
+        limits = Limits(
+            workers=settings.workers,
+            timeout=settings.reconcile_timeout,
+            backoff_base=settings.backoff_base,
+            backoff_max=settings.backoff_max,
+            request_timeout=settings.request_timeout,
+            namespaces=settings.namespace,
+        )
+        return Controller(
+            made,
+            self._client,
+            self.informers,
+            self.recorder,
+            limits=limits,
+            loop=self._loop,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+
+    def _until_stopped(self, binds: list[_Bind], began: float) -> ExitCode:
+        waiting = True
+        while not self._stop.is_set():
+            for bind in binds:
+                if bind.done and not bind.controller.started and bind.controller.synced():
+                    bind.controller.start()
+                    _log.info("%s started, %d workers", bind.controller.name, bind.controller.workers)
+            if waiting and self.started():
+                waiting = False
+                _log.info("all started after %s", format_duration(self._clock.monotonic() - began))
+            self._complain()
+            with self._lock:
+                if self._fatal is not None:
+                    break
+            if self.settings.exit_when_idle:
+                code = self._idle_or_hopeless(began)
+                if code is not None:
+                    return code
+            self._stop.wait(TICK if waiting or self.settings.exit_when_idle else QUIET_TICK)
+        return ExitCode.OK
+
+    def _idle_or_hopeless(self, began: float) -> ExitCode | None:
+        now = self._clock.monotonic()
+        runs = sum(controller.runs for controller in self.controllers)
+        if not self.idle() or runs != self._seen_runs:
+            self._seen_runs = runs
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = now
+        elif now - self._quiet_since >= SETTLE:
+            _log.info("idle: %d objects are reconciled, nothing is left to do", sum(len(c.caches.own) for c in self.controllers))
+            return ExitCode.OK
+        with self._lock:
+            troubles = list(self._troubles.values())
+        lasting = max((self._complaints.since(subject) or 0.0 for subject in self._complaints.subjects()), default=0.0)
+        if (not self.started() and now - began >= self.settings.cache_sync_timeout) or (
+            troubles and lasting >= self.settings.cache_sync_timeout
+        ):
+            unreachable = any(code is ExitCode.UNREACHABLE for _, code in troubles)
+            code = ExitCode.UNREACHABLE if unreachable else ExitCode.NOT_SYNCED
+            text = troubles[0][0] if troubles else "the caches are not synced"
+            _log.error("giving up after %s: %s", format_duration(self.settings.cache_sync_timeout), text)
+            return code
+        return None
+
+    def _complain(self) -> None:
+        """Say what is wrong, once in a while; and what is no longer wrong."""
+        with self._lock:
+            now = {subject: text for subject, (text, _) in self._troubles.items()}
+        for status in self.informers.status():
+            if status.problem:
+                now[f"cache of {status.resource.kind}"] = status.problem
+        said: set[str] = set()
+        for subject, text in now.items():
+            if text not in said:  # several controllers wait for one server: that is one trouble
+                said.add(text)
+                self._complaints.say(subject, text)
+        for subject in self._complaints.subjects():
+            if subject not in now:
+                self._complaints.over(subject, f"{subject}: all is well again")
+
+    # ------------------------------------------------------------------ finding the kinds
+
+    def _bind_all(self, binds: list[_Bind]) -> None:
+        """The binder's thread: discovery may block, and must not hold up a stop or the other controllers."""
+        while not self._stop.is_set():
+            now = self._clock.monotonic()
+            open_binds = [bind for bind in binds if not bind.done]
+            for bind in open_binds:
+                if bind.next_try <= now and not self._stop.is_set():
+                    self._bind(bind)
+            left = [bind.next_try for bind in open_binds if not bind.done]
+            if not left:
+                return
+            self._stop.wait(max(0.05, min(left) - self._clock.monotonic()))
+
+    def _bind(self, bind: _Bind) -> None:
+        name = bind.controller.name
+        try:
+            bind.controller.bind()
+        except KindNotFound as exc:
+            self._trouble(name, f"{name} waits: {exc}", ExitCode.NOT_SYNCED)
+            bind.next_try = self._clock.monotonic() + BIND_AGAIN
+        except (ConnectionFailed, ApiError) as exc:
+            if isinstance(exc, ConnectionFailed):
+                self._trouble(
+                    name, f"the API server at {self._client.host} does not answer; trying on: {exc}", ExitCode.UNREACHABLE
+                )
+            else:
+                self._trouble(name, f"{name} waits: {exc}", ExitCode.NOT_SYNCED)
+            bind.next_try = self._clock.monotonic() + bind.backoff * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
+            bind.backoff = min(BACKOFF_MOST, bind.backoff * 2)
+        except UsageError as exc:
+            with self._lock:
+                self._fatal = type(exc)(f"{bind.controller.made.where}: {exc}")
+        else:
+            with self._lock:
+                self._troubles.pop(name, None)
+            bind.done = True
+
+    def _trouble(self, name: str, text: str, code: ExitCode) -> None:
+        with self._lock:
+            self._troubles[name] = (text, code)
+
+    # ------------------------------------------------------------------ stopping
+
+    def _shut_down(self, binder: threading.Thread) -> bool:
+        """Stop everything. Returns whether something of the author's still runs."""
+        deadline = self._clock.monotonic() + self.settings.shutdown_timeout
+        running = sum(len(controller.running()) for controller in self.controllers)
+        if running:
+            _log.info("stopping: %d running reconciles may take %s", running, format_duration(self.settings.shutdown_timeout))
+        for controller in self.controllers:
+            controller.stop()
+        stuck = [key for controller in self.controllers for key in controller.join(deadline)]
+        if stuck:
+            for controller in self.controllers:
+                controller.cancel()
+            deadline = self._clock.monotonic() + CANCEL_GRACE
+            stuck = [key for controller in self.controllers for key in controller.join(deadline)]
+        for key in stuck:
+            _log.critical(
+                "%s: the reconcile of %s is still running after %s, %s past --shutdown-timeout; its process is ended hard",
+                key.controller,
+                key.key,
+                format_duration(key.seconds),
+                format_duration(CANCEL_GRACE),
+            )
+        if not stuck:
+            for controller in self.controllers:
+                controller.close()
+        self.informers.stop(CLOSE_TIMEOUT)
+        self.recorder.stop(CLOSE_TIMEOUT)
+        binder.join(CLOSE_TIMEOUT)
+        looped = self._loop.stop(CLOSE_TIMEOUT)
+        if not looped:
+            _log.critical("the loop of asynchronous reconcilers does not end: something in it blocks")
+        self._client.close()
+        _log.info("stopped")
+        return bool(stuck) or not looped
+
+    def __repr__(self) -> str:
+        state = "stopping" if self.stopping else "started" if self.started() else "starting"
+        return f"<Manager {state}: {', '.join(made.name for made in self._registry)}>"
