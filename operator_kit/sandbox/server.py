@@ -1,0 +1,207 @@
+"""`Sandbox`: an embedded API server on a thread of its own, and how to reach it.
+
+    with Sandbox() as sandbox:
+        sandbox.load("crd.yaml", "objects/")
+        client = Client.from_kubeconfig_dict(sandbox.kubeconfig())
+
+The thread is named "sandbox" and ends with `stop`. Everything the server does happens on its event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import yaml
+from aiohttp import web
+
+from operator_kit.clock import Clock
+from operator_kit.errors import UsageError
+from operator_kit.sandbox.engine import Engine
+from operator_kit.sandbox.http.app import App
+from operator_kit.sandbox.http.bodies import BODY_LIMIT
+from operator_kit.sandbox.loading import load_into, read_documents
+
+__all__ = ["Sandbox"]
+
+T = TypeVar("T")
+
+_STOP_TIMEOUT = 10.0
+
+
+class Sandbox:
+    """One embedded API server.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0 takes a free one, told by `url` after `start`.
+        clock: where timestamps come from.
+        history: changes remembered per resource; a watch from before them gets 410.
+        bookmark_interval: seconds between the bookmarks of a watch.
+        watch_timeout: seconds a watch runs at least that asks for no time of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock | None = None,
+        history: int = 10_000,
+        bookmark_interval: float = 60.0,
+        watch_timeout: float = 1800.0,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self.engine = Engine(clock=clock, history=history)
+        self.app = App(self.engine, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout)
+
+    # ------------------------------------------------------------------ life
+
+    def start(self) -> Self:
+        """Listen and serve; returns when the server answers. Raises `UsageError` when the port cannot be had."""
+        if self._thread is not None:
+            raise UsageError("the sandbox is running already")
+        started: Future[int] = Future()
+        self._thread = threading.Thread(target=self._main, args=(started,), name="sandbox", daemon=True)
+        self._thread.start()
+        try:
+            self._port = started.result()
+        except OSError as exc:
+            self._thread.join()
+            self._thread = None
+            raise UsageError(f"cannot listen on {self._host}:{self._port}: {exc.strerror or exc}; choose another port") from None
+        return self
+
+    def stop(self) -> None:
+        """End all streams and connections and the thread. Safe to call twice."""
+        thread, loop, stop = self._thread, self._loop, self._stop
+        if thread is None or loop is None or stop is None:
+            return
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(_STOP_TIMEOUT)
+        if thread.is_alive():
+            raise RuntimeError(f"the sandbox thread did not end within {_STOP_TIMEOUT:g} s")
+        self._thread = self._loop = self._stop = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.stop()
+
+    def _main(self, started: Future[int]) -> None:
+        asyncio.run(self._serve(started))
+
+    async def _serve(self, started: Future[int]) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop, self._stop = loop, asyncio.Event()
+        server = web.Server(
+            self.app.handle,
+            request_factory=_request,
+            handler_cancellation=True,
+            keepalive_timeout=3600.0,
+            max_line_size=32_768,
+            max_field_size=32_768,
+            access_log=None,
+        )
+        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, self._port, reuse_address=True, backlog=1024)
+            await site.start()
+        except OSError as exc:
+            await runner.cleanup()
+            started.set_exception(exc)
+            return
+        self.engine.world.attach(loop.call_soon)
+        assert runner.addresses
+        started.set_result(runner.addresses[0][1])
+        await self._stop.wait()
+        self.app.ready = False
+        self.engine.end_watches()
+        await runner.cleanup()
+        self.engine.world.attach(None)
+
+    # ------------------------------------------------------------------ access
+
+    @property
+    def url(self) -> str:
+        """`http://HOST:PORT`."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._port
+
+    def kubeconfig(self) -> dict[str, Any]:
+        """A kubeconfig whose only context is this server."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "sandbox", "cluster": {"server": self.url}}],
+            "users": [{"name": "sandbox", "user": {}}],
+            "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": "default"}}],
+            "current-context": "sandbox",
+        }
+
+    def write_kubeconfig(self, path: str | Path) -> Path:
+        """Write the kubeconfig into a file that only its owner can read. Raises `UsageError` when that cannot be done."""
+        file = Path(path)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(yaml.safe_dump(self.kubeconfig(), sort_keys=False), encoding="utf-8")
+        except OSError as exc:
+            raise UsageError(f"cannot write the kubeconfig {file}: {exc.strerror or exc}") from None
+        return file
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Run something on the server's thread, between two requests, and return what it returns or raises.
+
+        Before `start` it runs on the caller's thread.
+        """
+        loop = self._loop
+        if loop is None or self._thread is None:
+            try:
+                return work()
+            finally:
+                self.engine.world.settle()
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("this is the sandbox's own thread already")
+        done: Future[T] = Future()
+
+        def step() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as exc:  # noqa: BLE001  # whatever it is belongs to the caller
+                done.set_exception(exc)
+
+        loop.call_soon_threadsafe(step)
+        return done.result()
+
+    def load(self, *paths: str | Path) -> int:
+        """Create (or replace) the objects in YAML files, or directories of them: CRDs first, then namespaces, then the rest.
+
+        Returns how many there were. Raises `UsageError` that names the file and what is wrong with it.
+        """
+        documents = [document for path in paths for document in read_documents(Path(path))]
+        return self.run(lambda: load_into(self.engine, documents))
+
+    def __repr__(self) -> str:
+        state = self.url if self._thread is not None else "stopped"
+        return f"<Sandbox {state}>"
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=BODY_LIMIT + 1)

@@ -1,0 +1,60 @@
+"""The sandbox as a process sees it: start, stop, and the life of an object over HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from operator_kit.errors import UsageError
+from operator_kit.sandbox import Sandbox
+
+
+def call(url: str, method: str, path: str, body: Any = None, content_type: str = "application/json") -> tuple[int, Any]:
+    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data=data, method=method, headers={"Content-Type": content_type})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            status, raw = response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, raw = error.code, error.read()
+    try:
+        return status, json.loads(raw)
+    except ValueError:
+        return status, raw.decode()
+
+
+def test_it_answers_as_soon_as_start_returns_and_its_thread_ends_with_stop() -> None:
+    sandbox = Sandbox()
+    with sandbox:
+        assert "sandbox" in {thread.name for thread in threading.enumerate()}
+        assert call(sandbox.url, "GET", "/readyz") == (200, "ok")
+    assert "sandbox" not in {thread.name for thread in threading.enumerate()}
+    sandbox.stop()
+
+
+def test_a_port_in_use_is_told_in_one_line() -> None:
+    with Sandbox() as first:
+        second = Sandbox(port=first.port)
+        with pytest.raises(UsageError, match="cannot listen on 127.0.0.1:"):
+            second.start()
+
+
+def test_an_object_is_created_read_changed_and_deleted() -> None:
+    with Sandbox() as sandbox:
+        path = "/api/v1/namespaces/default/configmaps"
+        status, created = call(sandbox.url, "POST", path, {"metadata": {"name": "a"}, "data": {"k": "v"}})
+        assert status == 201
+        status, read = call(sandbox.url, "GET", f"{path}/a")
+        assert (status, read) == (200, created)
+        merge = "application/merge-patch+json"
+        status, patched = call(sandbox.url, "PATCH", f"{path}/a", {"data": {"k": "w"}}, merge)
+        assert (status, patched["data"]) == (200, {"k": "w"})
+        assert patched["metadata"]["resourceVersion"] != created["metadata"]["resourceVersion"]
+        assert call(sandbox.url, "DELETE", f"{path}/a")[0] == 200
+        assert call(sandbox.url, "GET", f"{path}/a")[0] == 404
