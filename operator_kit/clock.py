@@ -16,9 +16,8 @@ __all__ = ["Clock", "FakeClock", "Signal"]
 class Clock:
     """The real clock."""
 
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back. For delays, deadlines and durations."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Seconds since some fixed moment; never goes back. For delays, deadlines and durations."""
 
     def boottime(self) -> float:
         """Like `monotonic`, but it goes on while the machine is suspended (where the system can tell). For leases."""

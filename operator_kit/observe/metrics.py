@@ -3,10 +3,8 @@
 Nothing here knows Prometheus. The code counts into sinks; a scrape calls `Registry.collect()`, which gives families of samples
 with the names, labels and buckets of client-go and controller-runtime, so that dashboards made for those work here.
 
-    Counter, Gauge, Histogram   labelled sinks with a lock of their own, for everything that happens once per reconcile or
-    request Tally                       a histogram without a lock, for an owner that counts under its own: an observation is
-    one list append,
-                                the buckets are filled in batches
+    Counter, Gauge, Histogram   labelled sinks with a lock of their own, for what happens once per reconcile or request
+    Tally                       a histogram filled in batches, for an owner that measures all the time
     Registry                    the sinks of a process, and the functions that are asked at scrape
 
 Labels never carry object names: the number of samples must not grow with the number of objects.
@@ -70,39 +68,38 @@ class Family(NamedTuple):
 
 
 class Tally:
-    """A histogram that belongs to one owner, who calls it under the owner's own lock.
+    """A histogram for an owner who measures often, and under a lock of the owner's own.
 
-    The owner appends to `raw` and calls `fold` once `raw` has grown past `BATCH`, or before reading. Raw values are kept only in
-    between, so memory stays bounded. A negative value (a clock read before the lock was taken) counts as zero.
+    The owner appends to a plain list, and gives that to `merge` once `BATCH` values are there, and before `read`: only a batch
+    costs a lock more, and the work of sorting it into buckets. A negative value (a clock read before the lock was taken) counts
+    as zero.
     """
 
     BATCH = 1024
-    __slots__ = ("_buckets", "bounds", "count", "raw", "sum")
+    __slots__ = ("_buckets", "_count", "_lock", "_sum", "bounds")
 
     def __init__(self, bounds: Sequence[float] = QUEUE_BUCKETS) -> None:
         self.bounds = tuple(bounds)
-        self.raw: list[float] = []
-        self.sum = 0.0
-        self.count = 0
+        self._lock = threading.Lock()
         self._buckets = [0] * len(self.bounds)
+        self._sum = 0.0
+        self._count = 0
 
-    def fold(self) -> None:
-        """Move what was appended into the buckets."""
-        raw = self.raw
+    def merge(self, raw: list[float]) -> None:
+        """Count these values. The list is the tally's from now on."""
         raw.sort()
-        if raw and raw[0] < 0.0:
-            late = bisect_left(raw, 0.0)
-            raw[:late] = [0.0] * late
-        for index, bound in enumerate(self.bounds):
-            self._buckets[index] += bisect_right(raw, bound)
-        self.sum += sum(raw)
-        self.count += len(raw)
-        raw.clear()
+        late = bisect_left(raw, 0.0)
+        raw[:late] = [0.0] * late
+        with self._lock:
+            for index, bound in enumerate(self.bounds):
+                self._buckets[index] += bisect_right(raw, bound)
+            self._sum += sum(raw)
+            self._count += len(raw)
 
     def read(self) -> Distribution:
-        """The histogram now, with everything appended so far."""
-        self.fold()
-        return Distribution(self.bounds, tuple(self._buckets), self.sum, self.count)
+        """The histogram now, with everything merged so far."""
+        with self._lock:
+            return Distribution(self.bounds, tuple(self._buckets), self._sum, self._count)
 
 
 class _Sink:
@@ -198,26 +195,22 @@ class Histogram(_Sink):
 
     def observe(self, value: float, *labels: str) -> None:
         """Count one value. Raises `ValueError` for a wrong number of labels."""
-        with self._lock:
-            tally = self._tallies.get(labels)
-            if tally is None:
-                tally = self._tallies[self._checked(labels)] = Tally(self._buckets)
-            tally.raw.append(value)
-            if len(tally.raw) >= Tally.BATCH:
-                tally.fold()
+        tally = self._tallies.get(labels)
+        if tally is None:
+            with self._lock:
+                tally = self._tallies.setdefault(self._checked(labels), Tally(self._buckets))
+        tally.merge([value])
 
     def value(self, *labels: str) -> Distribution:
         """The distribution now; empty for label values never seen."""
-        with self._lock:
-            return self._tallies.get(self._checked(labels), Tally(self._buckets)).read()
+        return self._tallies.get(self._checked(labels), Tally(self._buckets)).read()
 
     def collect(self) -> Family:
         """The samples now."""
         with self._lock:
-            samples: list[tuple[tuple[str, ...], float | Distribution]] = [
-                (labels, tally.read()) for labels, tally in self._tallies.items()
-            ]
-            return Family(self.name, "histogram", self.help, self.label_names, samples)
+            tallies = list(self._tallies.items())
+        samples: list[tuple[tuple[str, ...], float | Distribution]] = [(labels, tally.read()) for labels, tally in tallies]
+        return Family(self.name, "histogram", self.help, self.label_names, samples)
 
 
 _S = TypeVar("_S", Counter, Gauge, Histogram)

@@ -28,7 +28,7 @@ from typing import Any, Generic, TypeVar
 from operator_kit.clock import Clock
 from operator_kit.errors import ShutDown
 from operator_kit.observe.metrics import Tally
-from operator_kit.queue.lanes import NORMAL, Lane, by_namespace
+from operator_kit.queue.lanes import NORMAL, Lane, by_namespace, check_priority
 from operator_kit.queue.parking import Parking
 
 __all__ = ["DedupQueue"]
@@ -52,7 +52,12 @@ class _Again:
 
 
 class DedupQueue(Parking, Generic[K]):
-    """The part of `WorkQueue` that knows no delays. Use `WorkQueue`; the face is described there."""
+    """The part of `WorkQueue` that knows no delays. Use `WorkQueue`."""
+
+    __slots__ = (
+        "__weakref__", "_adds", "_again", "_closed", "_draining", "_dropped", "_finished", "_flow", "_held", "_lanes", "_order",
+        "_processing", "_queued", "_runs", "_turns", "_waiting", "_waits", "_worked", "name",
+    )  # fmt: skip
 
     def __init__(self, *, name: str = "", clock: Clock | None = None, flow: Callable[[K], Hashable] | None = None) -> None:
         super().__init__(clock)
@@ -64,8 +69,8 @@ class DedupQueue(Parking, Generic[K]):
         self._again: dict[K, _Again] = {}  # a part of _processing
         self._held: dict[K, Any] = {}  # filled by the retry part only; never a key that is in _waiting
         self._lanes: dict[int, Lane] = {}
-        self._order: list[tuple[int, Lane]] = []  # the lanes, highest priority first
-        self._turns = _EVERY - 1  # until a lower lane has its turn
+        self._order: list[Lane] = []  # those with keys, highest priority first; the next entry of each is no ghost
+        self._turns = _EVERY - 1  # of the highest lane, while a lower one has keys, until that has its turn
 
         self._finished = threading.Condition(self._lock)  # drainers wait here
         self._closed = False
@@ -73,6 +78,8 @@ class DedupQueue(Parking, Generic[K]):
         self._dropped = 0  # keys that a shutdown left undone
 
         self._adds = 0
+        self._waits: list[float] = []  # seconds from add to get, until they are sorted into buckets
+        self._runs: list[float] = []  # seconds from get to done
         self._queued = Tally()
         self._worked = Tally()
 
@@ -93,32 +100,35 @@ class DedupQueue(Parking, Generic[K]):
         known = self._waiting.get(key)
         if known is not None and priority <= known[0]:
             return
-        group = self._flow(key)
-        now = self._monotonic()
+        flow, monotonic = self._flow, self._monotonic
+        group = flow(key)
+        now = monotonic()
         try:
-            with self._lock:
+            _ = True in self._enter
+            try:
                 if self._alarm <= now:
                     self._sound(now)
                 if self._closed:
                     return
-                if (
-                    key in self._processing
-                    or key in self._waiting
-                    or key in self._held
-                    or priority not in self._lanes
-                    or group not in self._lanes[priority].flows
-                ):
+                if key in self._waiting or key in self._processing or key in self._held:
                     self._admit(key, priority, group, now, plain=not respect_backoff)
                 else:  # what `_enqueue` does
-                    lane = self._lanes[priority]
-                    fifo = lane.flows[group]
+                    try:
+                        lane = self._lanes[priority]
+                        fifo = lane.flows[group]
+                    except KeyError:
+                        lane, fifo = self._place(priority, group)
                     if not fifo:
+                        if not lane.ring:
+                            self._order = self._order_with(lane) if self._order else [lane]
                         lane.ring += (group,)
                     fifo += (key,)
                     self._waiting[key] = (priority, now)
                     self._adds += 1
                 if self._parked and self._coming is None:
                     self._pass_on()
+            finally:
+                self._lock.release()
         except BaseException:
             self._recover()
             raise
@@ -137,24 +147,22 @@ class DedupQueue(Parking, Generic[K]):
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout must be zero or more, not {timeout}")
         key: K = _NOTHING
-        now = self._monotonic()
+        monotonic = self._monotonic
+        now = monotonic()
         try:
-            with self._lock:
+            _ = True in self._enter
+            try:
                 if self._alarm <= now:
                     self._sound(now)
                 if not self._waiting:
                     now = self._await_key(timeout, now)
-                chosen = None
-                if self._turns:
-                    self._turns -= 1
-                else:
-                    chosen = self._lower_turn()
-                if chosen is None:
-                    for chosen in self._order:  # the first lane with a key
-                        if chosen[1].ring and (not chosen[1].ghosts or chosen[1].settle()):
-                            break
-                assert chosen is not None, "a waiting key is in a lane"
-                lane = chosen[1]
+                order = self._order
+                lane = order[0]
+                if len(order) > 1:
+                    if self._turns:
+                        self._turns -= 1
+                    else:
+                        lane = self._lower_turn()
                 ring = lane.ring
                 group = ring[0]
                 fifo = lane.flows[group]
@@ -165,10 +173,19 @@ class DedupQueue(Parking, Generic[K]):
                     ring += (group,)
                 added = self._waiting[key][1]
                 del self._waiting[key]
-                self._processing[key] = (chosen[0], now)
-                self._queued.raw.append(now - added)
+                self._processing[key] = (lane.priority, now)
+                self._waits.append(now - added)
+                if lane.ghosts:
+                    self._settle(lane)
+                elif not ring:
+                    if lane is order[0]:
+                        del order[0]
+                    else:
+                        order.remove(lane)
                 if self._parked and self._coming is None:
                     self._pass_on()
+            finally:
+                self._lock.release()
             return key
         except BaseException:
             self._recover(key)
@@ -179,22 +196,28 @@ class DedupQueue(Parking, Generic[K]):
 
         Raises `ValueError` if the key is not being processed.
         """
-        now = self._monotonic()
+        monotonic = self._monotonic
+        now = monotonic()
         try:
-            with self._lock:
+            _ = True in self._enter
+            try:
                 if key not in self._processing:
                     raise ValueError(f"done({key!r}): the key is not being processed")
+                started = self._processing[key][1]
                 if key in self._again:
                     again = self._again[key]
                     self._enqueue(key, again.priority, again.group, again.added)
                 else:
-                    started = self._processing[key][1]
                     del self._processing[key]
-                self._worked.raw.append(now - started)
+                self._runs.append(now - started)
                 if self._parked and self._coming is None:
                     self._pass_on()
                 if self._closed and not (self._waiting or self._processing):
                     self._finished.notify_all()
+            finally:
+                self._lock.release()
+            if len(self._runs) >= Tally.BATCH:
+                self._fold()
         except BaseException:
             self._recover()
             raise
@@ -210,8 +233,7 @@ class DedupQueue(Parking, Generic[K]):
 
     def _admit(self, key: K, priority: int, group: Hashable, now: float, *, plain: bool) -> None:
         """An add, whatever state the key is in. `plain`: the add does not respect backoff."""
-        if not isinstance(priority, int):
-            raise TypeError(f"priority must be an int, not {priority!r}")
+        check_priority(priority)
         if key in self._waiting:
             self._raise_priority(key, priority, group)
             return
@@ -237,6 +259,8 @@ class DedupQueue(Parking, Generic[K]):
         """The key waits from now on; if it was being processed, that has ended."""
         lane, fifo = self._place(priority, group)
         if not fifo:
+            if not lane.ring:
+                self._order = self._order_with(lane)
             lane.ring += (group,)
         fifo += (key,)
         self._waiting[key] = (priority, added)
@@ -250,35 +274,53 @@ class DedupQueue(Parking, Generic[K]):
         before, added = self._waiting[key]
         if priority <= before:
             return
-        lane, fifo = self._place(priority, group)
         left = self._lanes[before]
+        lane, fifo = self._place(priority, group)
         if not fifo:
+            if not lane.ring:
+                self._order = self._order_with(lane)
             lane.ring += (group,)
         fifo += (key,)
         self._waiting[key] = (priority, added)
         left.unseen += 1
         left.ghosts[key] = left.ghosts[key] + 1 if key in left.ghosts else 1
         left.bury(len(self._waiting))
+        self._settle(left)
 
     def _place(self, priority: int, group: Hashable) -> tuple[Lane, deque[Any]]:
         """The lane and the flow a key belongs to, made if need be."""
         lane = self._lanes.get(priority)
         if lane is None:
+            check_priority(priority)
             if len(self._lanes) > _EVERY:  # whoever makes up priorities as they go does not leave a lane behind for each
                 self._lanes = {level: old for level, old in self._lanes.items() if old.ring}
-            lane = self._lanes[priority] = Lane()
-            self._order = sorted(self._lanes.items(), key=lambda item: -item[0])
+            lane = self._lanes[priority] = Lane(priority)
         return lane, lane.flow(group)
 
-    def _lower_turn(self) -> tuple[int, Lane] | None:
-        """Every eighth turn: the lower lane whose next key has waited longest, or None if only one lane has keys."""
+    def _order_with(self, lane: Lane) -> list[Lane]:
+        """The lanes that have keys once this one does."""
+        return sorted([*self._order, lane], key=lambda each: -each.priority)
+
+    def _settle(self, lane: Lane) -> None:
+        """An entry of the lane went or became a ghost:
+
+        see to it that the next is none, and that a lane without keys has no turns.
+        """
+        if not lane.settle():
+            self._order = [each for each in self._order if each is not lane]
+
+    def _lower_turn(self) -> Lane:
+        """The lower lane whose next key has waited longest."""
         self._turns = _EVERY - 1
-        if len(self._queued.raw) >= Tally.BATCH:
-            self._queued.fold()
-        if len(self._worked.raw) >= Tally.BATCH:
-            self._worked.fold()
-        lower = [item for item in self._order if item[1].ring and item[1].settle()][1:]
-        return min(lower, key=lambda item: self._waiting[item[1].head()][1]) if lower else None
+        return min(self._order[1:], key=lambda lane: self._waiting[lane.head()][1])
+
+    def _fold(self) -> None:
+        """Sort the durations measured so far into their buckets. Not under the lock, but for taking them."""
+        with self._lock:
+            waits, runs = self._waits, self._runs
+            self._waits, self._runs = [], []
+        self._queued.merge(waits)
+        self._worked.merge(runs)
 
     # ------------------------------------------------------------------ waiting and waking, under the lock
 

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Any
 
-__all__ = ["HIGH", "LOW", "NORMAL", "Lane", "by_namespace"]
+__all__ = ["HIGH", "LOW", "NORMAL", "Lane", "by_namespace", "check_priority"]
 
 LOW = -100
 """What is not urgent: the initial list and resyncs. controller-runtime's number."""
@@ -34,6 +34,12 @@ def by_namespace(key: Any) -> Hashable:
     return key.rpartition("/")[0] if isinstance(key, str) else ""
 
 
+def check_priority(priority: int) -> None:
+    """Raise `TypeError` unless the priority is an int."""
+    if not isinstance(priority, int):
+        raise TypeError(f"priority must be an int, not {priority!r}")
+
+
 class Lane:
     """The waiting keys of one priority.
 
@@ -44,9 +50,10 @@ class Lane:
         unseen: the number of ghosts.
     """
 
-    __slots__ = ("flows", "ghosts", "ring", "unseen")
+    __slots__ = ("flows", "ghosts", "priority", "ring", "unseen")
 
-    def __init__(self) -> None:
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
         self.flows: dict[Hashable, deque[Any]] = {}
         self.ring: deque[Hashable] = deque()
         self.ghosts: dict[Any, int] = {}
@@ -62,7 +69,7 @@ class Lane:
         return fifo
 
     def settle(self) -> bool:
-        """Skip ghosts until the next entry is a waiting key. False if there is none."""
+        """Skip ghosts until the next entry is a waiting key again. False if there is none."""
         ring, ghosts = self.ring, self.ghosts
         while ring:
             fifo = self.flows[ring[0]]
@@ -98,7 +105,7 @@ class Lane:
         self.flows, self.ring, self.ghosts, self.unseen = flows, deque(flows), {}, 0
 
     def head(self) -> Any:
-        """The key whose turn is next; only when `settle` said there is one."""
+        """The key whose turn is next. The lane has one."""
         return self.flows[self.ring[0]][0]
 
     def keys(self, limit: int) -> list[Any]:

@@ -24,11 +24,16 @@ __all__ = ["Parking"]
 class Parking:
     """The lock of a queue and the threads that wait under it. Everything here is called with the lock held."""
 
+    __slots__ = ("_alarm", "_clock", "_coming", "_enter", "_lock", "_monotonic", "_parked", "_spare", "_timekeeper")
+
     def __init__(self, clock: Clock | None) -> None:
         self._clock = clock or Clock()
         self._monotonic = self._clock.monotonic
         # Reentrant only because a release by a thread that does not own it is then an error, not somebody else's unlocking.
         self._lock = threading.RLock()
+        # `True in self._enter` takes the lock, as `with` does, in half the time: it calls `acquire`, which answers True. Unlike a
+        # call written out it lets nothing come between the lock and the `try` that gives it back: no thread switch, no exception.
+        self._enter = iter(self._lock.acquire, None)
         self._parked: list[threading.Condition] = []  # idle workers; the last is woken first, the timekeeper is the first
         self._spare: list[threading.Condition] = []
         self._coming: threading.Condition | None = None  # woken, and not yet back under the lock

@@ -14,7 +14,7 @@ from operator_kit.clock import Clock
 from operator_kit.observe.metrics import Family, Registry
 from operator_kit.queue.dedup import DedupQueue
 from operator_kit.queue.delays import Delays, Held
-from operator_kit.queue.lanes import NORMAL
+from operator_kit.queue.lanes import NORMAL, check_priority
 from operator_kit.queue.limiters import ExponentialBackoff, RateLimiter
 from operator_kit.queue.snapshot import Delayed, Ready, Running, Snapshot, families
 
@@ -40,6 +40,8 @@ class WorkQueue(DedupQueue[K]):
 
     An unhashable key is a `TypeError` wherever a key is given. Whatever is refused leaves the queue as it was.
     """
+
+    __slots__ = ("_delays", "_limiter", "_retries")
 
     def __init__(
         self,
@@ -110,8 +112,7 @@ class WorkQueue(DedupQueue[K]):
                     return
                 if priority is None:
                     priority = self._processing[key][0] if key in self._processing else NORMAL
-                if not isinstance(priority, int):
-                    raise TypeError(f"priority must be an int, not {priority!r}")
+                check_priority(priority)
                 if delay <= 0 or key in self._waiting:
                     self._admit(key, priority, group, now, plain=True)
                 elif key in self._again and (self._again[key].plain or not backoff):
@@ -163,7 +164,7 @@ class WorkQueue(DedupQueue[K]):
             sizes: dict[int, int] = {}
             for level, _ in self._waiting.values():
                 sizes[level] = sizes.get(level, 0) + 1
-            ready = [(level, sizes[level], lane.keys(limit)) for level, lane in self._order if level in sizes]
+            ready = [(lane.priority, sizes[lane.priority], lane.keys(limit)) for lane in self._order]
             oldest = {level: [now - self._waiting[key][1] for key in keys[:1]] for level, _, keys in ready}
             running = [
                 Running(key, now - since, level, key in self._again)
@@ -197,7 +198,8 @@ class WorkQueue(DedupQueue[K]):
                 depth[again.priority] = depth.get(again.priority, 0) + 1
             running = [max(0.0, now - since) for _, since in self._processing.values()]
             adds, retries = self._adds, self._retries
-            queued, worked = self._queued.read(), self._worked.read()
+        self._fold()
+        queued, worked = self._queued.read(), self._worked.read()
         return families(self.name, depth=depth, adds=adds, retries=retries, queued=queued, worked=worked, running=running)
 
     def _state(self) -> str:
