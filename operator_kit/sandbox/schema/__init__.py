@@ -1,0 +1,9 @@
+"""What kinds demand of their objects: CRD schemas compiled, CRDs themselves checked, built-in kinds defaulted and validated.
+
+Everything speaks in the API server's words: the texts, reasons and paths of `details.causes` are those of kube-apiserver 1.36.
+No function here raises anything but `StatusError` for what a client may send.
+"""
+
+from operator_kit.sandbox.schema.compiled import Schema, compile_schema
+
+__all__ = ["Schema", "compile_schema"]
