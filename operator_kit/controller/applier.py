@@ -53,7 +53,7 @@ class Applier:
         self._told: set[tuple[Resource, str]] = set()
 
     def apply(
-        self, desired: Mapping[str, Any], owner: Object, *, owned: bool, force: bool, timeout: Callable[[], float]
+        self, desired: Mapping[str, Any], owner: Object, *, owned: bool, force: bool, live: bool, timeout: Callable[[], float]
     ) -> tuple[Object, Resource, bool]:
         """Make a child as desired.
 
@@ -62,6 +62,7 @@ class Applier:
             owner: the object that is reconciled.
             owned: whether the owner reference is set.
             force: take fields over from other field managers.
+            live: compare with the server's copy, not the cache's.
             timeout: gives the seconds the next call may take, and raises when there are none left.
 
         Returns:
@@ -72,9 +73,9 @@ class Applier:
         kind = self._caches.resolve(f"{api_version_of(desired)}/{kind_of(desired)}")
         prepared = prepare(desired, kind, owner, self._caches.own.resource, owned=owned)
         digest = applied_hash(prepared)
-        live = self._live(kind, key_of(prepared), timeout)
-        if live is not None and self._holds(kind, prepared, digest, live):
-            return live, kind, False
+        before = self._before(kind, key_of(prepared), timeout, live=live)
+        if before is not None and self._holds(kind, prepared, digest, before):
+            return before, kind, False
         body = with_hash(prepared, self._annotation, digest)
         answer = self._client.patch(
             kind,
@@ -86,12 +87,12 @@ class Applier:
             force=force,
             timeout=timeout(),
         )
-        self._learn(kind, prepared, digest, live, answer)
+        self._learn(kind, prepared, digest, before, answer)
         return answer, kind, True
 
-    def _live(self, kind: Resource, key: str, timeout: Callable[[], float]) -> Object | None:
+    def _before(self, kind: Resource, key: str, timeout: Callable[[], float], *, live: bool) -> Object | None:
         """The child as the cache holds it; where it holds too little, as the server does: a read is cheaper than a write."""
-        lister = self._caches.find(kind)
+        lister = None if live else self._caches.find(kind)
         namespace, _, name = key.rpartition("/")
         if lister is not None and lister.covers(namespace):
             held = lister.get(key)

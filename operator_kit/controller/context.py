@@ -76,6 +76,7 @@ class Run:
     log: BoundLogger
     attempt: int
     deadline: float | None
+    live: bool = False  # the caches are behind this object's own writes: single objects are read from the server
     writes: list[Write] = field(default_factory=list)
     over: bool = False
 
@@ -116,6 +117,8 @@ class Context:
         """
         lister = self._lister(kind)
         key = join_key(self._namespace(lister.resource, namespace), name)
+        if self._run.live:
+            return self._read_live(lister.resource, key)
         if lister.metadata_only:
             return self._read_live(lister.resource, key) if lister.entry(key) is not None else None
         return lister.get(key)
@@ -174,7 +177,9 @@ class Context:
             UsageError: the child has no name, or cannot be owned by this object; the message says what to do.
             ApiError: the server refused it.
         """
-        answer, kind, written = self._scope.applier.apply(desired, self._run.obj, owned=owned, force=force, timeout=self._timeout)
+        answer, kind, written = self._scope.applier.apply(
+            desired, self._run.obj, owned=owned, force=force, live=self._run.live, timeout=self._timeout
+        )
         if written:
             self._run.writes.append(Write(kind, key_of(answer), uid_of(answer), resource_version_of(answer)))
             self.log.debug("applied %s %s", kind.kind, key_of(answer))

@@ -25,6 +25,7 @@ from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.applier import Applier
 from operator_kit.controller.context import Scope
 from operator_kit.controller.finalizers import finalizer_name
+from operator_kit.controller.gate import Gate, Verdict
 from operator_kit.controller.listers import Caches
 from operator_kit.controller.outcome import Action, Decision
 from operator_kit.controller.report import FailureLog
@@ -60,6 +61,7 @@ class Limits:
     backoff_max: float = 300.0
     request_timeout: float = 30.0
     namespaces: tuple[str, ...] = ()
+    watching: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Controller:
         self.caches = Caches(made, client, informers, made.namespaces or limits.namespaces)
         self.stopping = Signal(self._clock)
         self._runner: Runner | None = None
+        self._gate: Gate | None = None
         self._failure_log = FailureLog()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -178,6 +181,7 @@ class Controller:
             field_manager=manager,
             request_timeout=self._limits.request_timeout,
         )
+        self._gate = Gate(caches, self.queue.add, self._clock)
         self._runner = Runner(made, scope, manager, self._loop)
         caches.add_handler(own, self._own_handler())
         for name in made.owns:
@@ -225,6 +229,8 @@ class Controller:
 
     def close(self) -> None:
         """Give the informers back. After the workers have ended."""
+        if self._gate is not None:
+            self._gate.clear()
         self.caches.release()
 
     # ------------------------------------------------------------------ to be looked at
@@ -238,7 +244,7 @@ class Controller:
 
     def idle(self) -> bool:
         """Whether nothing is ready, running, backing off or waiting for a cache. A pending requeue-after does not count."""
-        if not self.queue.idle:
+        if not self.queue.idle or (self._gate is not None and not self._gate.idle(watching=self._limits.watching)):
             return False
         with self._lock:
             return not any(trouble.stale or trouble.retrying for trouble in self._troubles.values())
@@ -297,8 +303,13 @@ class Controller:
                 self.queue.done(key)
 
     def _process(self, key: str) -> None:
-        runner = self._runner
+        runner, gate = self._runner, self._gate
         assert runner is not None
+        assert gate is not None
+        verdict, seconds = gate.check(key)
+        if verdict is Verdict.WAIT:
+            self.queue.add_after(key, seconds)
+            return
         entry = self.caches.own.entry(key)
         with self._lock:
             reason = self._reasons.pop(key, "again")
@@ -310,6 +321,7 @@ class Controller:
                 self._troubles.pop(key, None)
         if entry is None:
             self.queue.forget(key)
+            gate.forget(key)
             return
         kind = self.caches.own.resource
         obj = entry.decode()
@@ -332,7 +344,8 @@ class Controller:
         self._active.inc(self.name)
         try:
             with bound(**fields):
-                finished = runner.run(obj, log=log, attempt=attempt, timeout=self._timeout or None)
+                finished = runner.run(obj, log=log, attempt=attempt, timeout=self._timeout or None, live=verdict is Verdict.LIVE)
+                gate.remember(key, finished.writes)
         finally:
             seconds = self._clock.monotonic() - began
             with self._lock:

@@ -19,7 +19,7 @@ from operator_kit.settings import suggest
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
-    from operator_kit.cache import Change, Entry, Informer, Informers, Registration
+    from operator_kit.cache import Change, Entry, Informer, Informers, Registration, Store
     from operator_kit.controller.registry import Reconciler
 
 Objects: TypeAlias = list[Object]  # inside Lister, `list` is a method
@@ -57,6 +57,10 @@ class Lister:
                 f"{', '.join(self._informers)}; add the namespace, or read live with ctx.live"
             )
         return informer
+
+    def store(self, namespace: str) -> Store:
+        """The store that covers a namespace. Raises `NotCached` when none does."""
+        return self._of(namespace).store
 
     def entry(self, key: str) -> Entry | None:
         """The cache's entry for a key, or None."""

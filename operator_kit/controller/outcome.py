@@ -107,7 +107,10 @@ def decide(returned: Any = None, error: BaseException | None = None) -> Decision
 
 def describe_error(error: BaseException) -> str:
     """One line for a log, a condition or an Event: the message, and the type where the message alone does not say enough."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  # the author's class may fail at telling what failed
+        text = ""
     if isinstance(error, TemporaryError | PermanentError):
         return text or type(error).__name__
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

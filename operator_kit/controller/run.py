@@ -38,7 +38,7 @@ from operator_kit.errors import (
     ServerError,
     TooManyRequests,
 )
-from operator_kit.objects import Object, is_deleting
+from operator_kit.objects import Object, is_deleting, name_of, namespace_of, uid_of
 from operator_kit.observe.logging import BoundLogger
 
 __all__ = ["REPORT_CONDITION", "Finished", "Runner"]
@@ -77,7 +77,7 @@ class Runner:
         self._lock = threading.Lock()
         self._async_runs: dict[str, AsyncRun] = {}
 
-    def run(self, obj: Object, *, log: BoundLogger, attempt: int, timeout: float | None) -> Finished:
+    def run(self, obj: Object, *, log: BoundLogger, attempt: int, timeout: float | None, live: bool = False) -> Finished:
         """Run one object.
 
         Args:
@@ -85,12 +85,13 @@ class Runner:
             log: bound to this run.
             attempt: 1 for the first try.
             timeout: seconds, None for no limit.
+            live: the caches are behind: read the object from the server first.
 
         Nothing is raised: whatever happens is in the decision.
         """
         scope = self._scope
         deadline = None if timeout is None else scope.clock.monotonic() + timeout
-        run = Run(obj, log, attempt, deadline)
+        run = Run(obj, log, attempt, deadline, live)
         try:
             return Finished(self._run(run), tuple(run.writes))
         except BaseException as exc:  # noqa: BLE001  # a worker outlives whatever happens in a run
@@ -99,6 +100,16 @@ class Runner:
             run.over = True
 
     def _run(self, run: Run) -> Decision:
+        if run.live:
+            scope, uid = self._scope, uid_of(run.obj)
+            try:
+                run.obj = scope.client.get(
+                    scope.caches.own.resource, name_of(run.obj), namespace_of(run.obj) or None, timeout=scope.request_timeout
+                )
+            except NotFound:
+                return decide()
+            if uid_of(run.obj) != uid:
+                return decide()  # another of its name: the cache will show it, and that is a change of its own
         deleting = is_deleting(run.obj)
         ours = self._finalizer in finalizers_of(run.obj)
         if deleting and not ours:

@@ -158,6 +158,7 @@ class Manager:
             backoff_max=settings.backoff_max,
             request_timeout=settings.request_timeout,
             namespaces=settings.namespace,
+            watching=settings.watch,
         )
         return Controller(
             made,
