@@ -256,6 +256,11 @@ class StreamFaults:
             self._lines += 1
             yield held
 
+    @property
+    def holding(self) -> bool:
+        """Whether a reordering holds an event back."""
+        return self._held is not None
+
     def rest(self) -> bytes:
         """What a reordering still holds back; sent when the stream falls quiet or ends."""
         held, self._held = self._held or b"", None

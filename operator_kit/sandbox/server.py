@@ -21,8 +21,9 @@ import yaml
 from aiohttp import web
 
 from operator_kit.clock import Clock
-from operator_kit.errors import UsageError
+from operator_kit.errors import ConfigError, UsageError
 from operator_kit.sandbox.engine import Engine
+from operator_kit.sandbox.faults import Faults
 from operator_kit.sandbox.http.app import App
 from operator_kit.sandbox.http.bodies import BODY_LIMIT
 from operator_kit.sandbox.loading import load_into, read_documents
@@ -128,11 +129,17 @@ class Sandbox:
         started.set_result(runner.addresses[0][1])
         await self._stop.wait()
         self.app.ready = False
+        self.app.faulty.release()
         self.engine.end_watches()
         await runner.cleanup()
         self.engine.world.attach(None)
 
     # ------------------------------------------------------------------ access
+
+    @property
+    def faults(self) -> Faults:
+        """The faults in force; see `operator_kit.sandbox.faults`. Thread-safe."""
+        return self.app.faults
 
     @property
     def url(self) -> str:
@@ -156,14 +163,19 @@ class Sandbox:
         }
 
     def write_kubeconfig(self, path: str | Path) -> Path:
-        """Write the kubeconfig into a file that only its owner can read. Raises `UsageError` when that cannot be done."""
+        """Write the kubeconfig into a file that only its owner can read.
+
+        Raises `ConfigError` when that cannot be done, and rather than write over a kubeconfig that is not a sandbox's.
+        """
         file = Path(path)
         try:
+            if file.exists() and "current-context: sandbox" not in file.read_text(encoding="utf-8"):
+                raise ConfigError(f"{file} is there and is no sandbox's kubeconfig: it is not written over; choose another file")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch(mode=0o600)
             file.write_text(yaml.safe_dump(self.kubeconfig(), sort_keys=False), encoding="utf-8")
-        except OSError as exc:
-            raise UsageError(f"cannot write the kubeconfig {file}: {exc.strerror or exc}") from None
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(f"cannot write the kubeconfig {file}: {getattr(exc, 'strerror', None) or exc}") from None
         return file
 
     def run(self, work: Callable[[], T]) -> T:
@@ -193,7 +205,7 @@ class Sandbox:
     def load(self, *paths: str | Path) -> int:
         """Create (or replace) the objects in YAML files, or directories of them: CRDs first, then namespaces, then the rest.
 
-        Returns how many there were. Raises `UsageError` that names the file and what is wrong with it.
+        Returns how many there were. Raises `ConfigError` that names the file and what is wrong with it.
         """
         documents = [document for path in paths for document in read_documents(Path(path))]
         return self.run(lambda: load_into(self.engine, documents))

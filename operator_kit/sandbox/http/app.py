@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from operator_kit.sandbox.engine import Engine
+from operator_kit.sandbox.faults import Faults
 from operator_kit.sandbox.http import bodies, documents, responses
 from operator_kit.sandbox.http.call import Call
+from operator_kit.sandbox.http.faulty import Faulty
 from operator_kit.sandbox.http.paths import Target, api_verb, parse
 from operator_kit.sandbox.http.special import Special
 from operator_kit.sandbox.http.verbs_read import Reads
@@ -46,8 +48,10 @@ class App:
         self.engine = engine
         self.hooks: list[Hook] = []
         self.ready = True
+        self.faults = Faults()
+        self.faulty = Faulty(self.faults, self._answer)
         self._documents = documents.Documents(engine)
-        self._reads = Reads(engine, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout)
+        self._reads = Reads(engine, self.faulty, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout)
         self._writes = Writes(engine)
         self._special = Special(engine)
         self._handlers: dict[str, Handler] = {
@@ -64,7 +68,7 @@ class App:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         try:
-            return await self._answer(request)
+            return await self.faulty.handle(request)
         except StatusError as error:
             return responses.refusal(error)
         except (ConnectionError, web.HTTPException):

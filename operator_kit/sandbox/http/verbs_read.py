@@ -10,6 +10,7 @@ from aiohttp import web
 from operator_kit import codec
 from operator_kit.sandbox.engine import Engine
 from operator_kit.sandbox.http.call import Call
+from operator_kit.sandbox.http.faulty import Faulty
 from operator_kit.sandbox.http.responses import answer
 from operator_kit.sandbox.reads import WatchStart
 from operator_kit.sandbox.request import ListOptions
@@ -29,12 +30,14 @@ class Reads:
 
     Args:
         engine: what is read.
+        faulty: what is done to watch streams on demand.
         bookmark_interval: seconds between the bookmarks of a watch.
         watch_timeout: seconds a watch runs at least that asks for no time of its own; at most twice that.
     """
 
-    def __init__(self, engine: Engine, *, bookmark_interval: float, watch_timeout: float) -> None:
+    def __init__(self, engine: Engine, faulty: Faulty, *, bookmark_interval: float, watch_timeout: float) -> None:
         self._engine = engine
+        self._faulty = faulty
         self._bookmark_interval = bookmark_interval
         self._watch_timeout = watch_timeout
 
@@ -82,22 +85,28 @@ class Reads:
     async def _stream(
         self, call: Call, view: View, chosen: Filter, start: WatchStart, options: ListOptions
     ) -> web.StreamResponse:
+        faulty = self._faulty.stream(call.request)
         watcher = Watcher(call.served.objects(), view, chosen, after=start.after)
         watcher.start(history=start.history, initial=start.initial)
-        if options.send_initial and options.bookmarks:
+        if options.send_initial and options.bookmarks and (faulty is None or faulty.bookmarks):
             watcher.add_line(view.bookmark(start.after, initial_end=True))
         loop = asyncio.get_running_loop()
         seconds = options.timeout or self._watch_timeout * (1 + random.random())  # noqa: S311  # spreads the load
         deadline = loop.time() + seconds
         response = web.StreamResponse(headers=_HEADERS)
         timer: asyncio.TimerHandle | None = None
+        bookmarks = options.bookmarks and (faulty is None or faulty.bookmarks)
         try:
             await response.prepare(call.request)
-            bookmark = self._next_bookmark(loop.time(), deadline) if options.bookmarks else deadline
+            bookmark = self._next_bookmark(loop.time(), deadline) if bookmarks else deadline
             while True:
                 lines = watcher.take()
-                if lines:
+                if faulty is not None:
+                    if not await faulty.write(response, lines, watcher.wake):
+                        break
+                elif lines:
                     await response.write(b"".join(lines))
+                if lines:
                     continue
                 now = loop.time()
                 if watcher.ended or now >= deadline:
