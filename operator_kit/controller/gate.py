@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from operator_kit.cache.waits import Write as CacheWrite
+from operator_kit.cache import Write as CacheWrite
 from operator_kit.clock import Clock
 from operator_kit.controller.context import Write
 from operator_kit.objects import split_key

@@ -103,7 +103,7 @@ class FakeClient:
         namespace: str | None,
         body: Any,
         *,
-        type: str = "merge",
+        type: str = "merge",  # noqa: A002  # the client's signature
         subresource: str | None = None,
         **_: Any,
     ) -> Object:
@@ -168,6 +168,7 @@ class FakeStore:
         self.entries: dict[str, Entry] = {}
         self.waits: list[tuple[Write, Callable[[], None]]] = []
         self.version: int | str = ""
+        self.indexes: dict[str, Callable[[Object], Any]] = {}
 
     def entry(self, key: str) -> Entry | None:
         return self.entries.get(key)
@@ -185,8 +186,6 @@ class FakeStore:
 
     def by_index(self, name: str, value: str) -> Any:
         return [entry.decode() for entry in self.entries.values() if value in self.indexes[name](entry.decode())]
-
-    indexes: dict[str, Callable[[Object], Any]] = {}
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -1,0 +1,105 @@
+"""Own writes are seen before the next run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from operator_kit.clock import FakeClock
+from operator_kit.controller import Context
+from operator_kit.objects import Object
+from tests.controller.fakes import CONFIG_MAP, FOO, Bench, foo, registry_of
+
+CHILD = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "child"}, "data": {"k": "v"}}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def bench(clock: FakeClock) -> Iterator[Bench]:
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply(CHILD)
+
+    one = Bench(registry_of(function, owns=["v1/ConfigMap"]), clock=clock, echo=False)
+    one.have(foo())
+    yield one
+    one.close()
+
+
+def runs(bench: Bench) -> int:
+    return bench.controller.runs
+
+
+def test_a_key_waits_until_the_cache_holds_what_its_last_run_wrote(bench: Bench) -> None:
+    bench.reconcile()
+    assert not bench.controller.idle()  # the echo of the write may still lead to a run
+    bench.controller.queue.add("default/a")
+    bench.reconcile()  # taken, put back, not run
+    assert runs(bench) == 1
+    bench.informers.of(CONFIG_MAP).show(bench.client.objects[CONFIG_MAP, "default/child"])
+    bench.reconcile()
+    assert runs(bench) == 2
+    assert len(bench.client.writes()) == 1
+    assert bench.controller.idle()
+
+
+def test_no_worker_is_held_up_while_a_key_waits(bench: Bench) -> None:
+    bench.reconcile()
+    bench.controller.queue.add("default/a")
+    bench.reconcile()
+    bench.have(foo("b"))
+    bench.reconcile("default/b")
+    assert runs(bench) == 2
+
+
+def test_at_the_limit_the_run_reads_live_instead(bench: Bench, clock: FakeClock) -> None:
+    bench.reconcile()
+    bench.controller.queue.add("default/a")
+    bench.reconcile()
+    clock.advance(5)
+    bench.client.calls.clear()
+    bench.reconcile()
+    assert runs(bench) == 2
+    assert bench.client.calls == [("get", "Foo", "default/a"), ("get", "ConfigMap", "default/child")]
+
+
+def test_a_live_run_of_an_object_that_is_gone_does_nothing(bench: Bench, clock: FakeClock) -> None:
+    bench.reconcile()
+    del bench.client.objects[FOO, "default/a"]
+    clock.advance(5)
+    bench.controller.queue.add("default/a")
+    bench.client.calls.clear()
+    bench.reconcile()
+    assert bench.client.calls == [("get", "Foo", "default/a")]
+
+
+def test_writes_of_kinds_that_are_not_cached_are_not_waited_for(clock: FakeClock) -> None:
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply(CHILD)
+
+    one = Bench(registry_of(function), clock=clock, echo=False)
+    one.have(foo())
+    one.reconcile()
+    assert one.controller.idle()
+    one.close()
+
+
+def test_a_deletion_is_waited_for_by_uid(clock: FakeClock) -> None:
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.delete("v1/ConfigMap", "child")
+
+    one = Bench(registry_of(function, owns=["v1/ConfigMap"]), clock=clock, echo=False)
+    one.have({**CHILD, "metadata": {"name": "child", "namespace": "default", "uid": "u", "resourceVersion": "1"}}, CONFIG_MAP)
+    one.have(foo())
+    one.reconcile()
+    one.controller.queue.add("default/a")
+    one.reconcile()
+    assert runs(one) == 1
+    one.informers.of(CONFIG_MAP).show(None, key="default/child")
+    one.reconcile()
+    assert runs(one) == 2
+    one.close()

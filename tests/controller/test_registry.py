@@ -1,0 +1,124 @@
+"""What the decorator accepts, and how it says what it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from operator_kit.controller import Reconciler, Registry, collect, default_registry, reconciler
+from operator_kit.controller.predicates import generation_changed, label_changed
+from operator_kit.errors import RegistrationError
+
+
+def nothing(obj: Any, ctx: Any) -> None:
+    pass
+
+
+def test_the_name_is_the_kind_in_lower_case_unless_given() -> None:
+    registry = Registry()
+    for kind in ("Website", "Gadget.example.com", "example.com/v1/Thing"):
+        registry.reconciler(kind)(nothing)
+    registry.reconciler("Website", name="dns")(nothing)
+    assert [made.name for made in registry] == ["website", "gadget", "thing", "dns"]
+
+
+def test_what_is_decorated_stays_callable_for_a_unit_test() -> None:
+    @Registry().reconciler("Foo")
+    def double(obj: Any, ctx: Any) -> Any:
+        return obj["n"] * 2
+
+    assert double({"n": 2}, None) == 4
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_and_the_place() -> None:
+    with pytest.raises(RegistrationError, match=r"test_registry\.py:\d+: @reconciler has no option owms; did you mean owns\?"):
+        reconciler("Foo", owms=["v1/Pod"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"owns": "v1/Pod"}, r"owns=…\): expected a list of kinds, such as \['v1/Pod'\]"),
+        ({"owns": ["apps/v1"]}, r"'apps/v1' is not a kind; write Website"),
+        ({"reads": [7]}, r"7 is not a kind"),
+        ({"watches": ["v1/Secret"]}, r"watches=…\): expected a mapping of kinds to functions"),
+        ({"watches": {"v1/Secret": "x"}}, r"v1/Secret: 'x' is not a function"),
+        ({"workers": 0}, r"workers=…\): 0 is not a number of 1 or more"),
+        ({"workers": True}, r"True is not a number"),
+        ({"timeout": "soon"}, r"timeout=…\): 'soon' is not a duration"),
+        ({"backoff": "5s"}, r"backoff=…\): expected two durations"),
+        ({"backoff": ("5m", "1s")}, r"expected two durations"),
+        ({"selector": "a=="}, r"selector=…\):"),
+        ({"selector": "a in (b"}, r"selector=…\):"),
+        ({"namespaces": "default"}, r"namespaces=…\): expected a list, such as \['default'\]"),
+        ({"name": "Not A Name"}, r"name=…\): 'Not A Name' is not a name; use lower-case"),
+        ({"predicates": lambda old, new: True}, r"is not a predicate; wrap a function"),
+    ],
+)
+def test_every_option_is_checked_where_the_decorator_stands(options: dict[str, Any], message: str) -> None:
+    if options == {"selector": "a=="}:
+        options = {"selector": "a in b"}
+    with pytest.raises(RegistrationError, match=message) as caught:
+        reconciler("Foo", **options)(nothing)
+    assert "test_registry.py:" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["", "apps/v1", "/Foo", "Foo/", 7, None])
+def test_a_kind_that_is_none_is_refused(kind: Any) -> None:
+    with pytest.raises(RegistrationError, match=r"test_registry\.py:\d+: @reconciler"):
+        reconciler(kind)
+
+
+def test_two_reconcilers_of_one_kind_need_names() -> None:
+    registry = Registry()
+    registry.reconciler("Foo")(nothing)
+    with pytest.raises(
+        RegistrationError, match=r"a reconciler named foo exists at .*two need names: @reconciler\('Foo', name=…\)"
+    ):
+        registry.reconciler("Foo")(nothing)
+
+
+def test_a_function_must_take_the_object_and_the_context() -> None:
+    with pytest.raises(RegistrationError, match=r"must take two arguments, \(obj, ctx\), not \(obj\)"):
+        Registry().reconciler("Foo")(lambda obj: None)  # type: ignore[arg-type, misc]
+
+    def generator(obj: Any, ctx: Any) -> Any:
+        yield 1
+
+    with pytest.raises(RegistrationError, match="is a generator"):
+        Registry().reconciler("Foo")(generator)
+
+
+def test_one_cleanup_for_a_reconciler() -> None:
+    made = Registry().reconciler("Foo")(nothing)
+    made.cleanup(nothing)
+    with pytest.raises(RegistrationError, match="has a cleanup already"):
+        made.cleanup(nothing)
+
+
+def test_an_index_is_over_a_declared_kind_and_has_a_name_of_its_own() -> None:
+    made = Registry().reconciler("Foo", reads=["v1/Pod"])(nothing)
+    made.index("v1/Pod", "by-node")(lambda obj: [])
+    with pytest.raises(RegistrationError, match="index 'by-node' over v1/Pod already"):
+        made.index("v1/Pod", "by-node")
+    with pytest.raises(RegistrationError, match=r"declare the kind with reads=\[…\]; did you mean v1/Pod"):
+        made.index("v1/Pot", "x")
+
+
+def test_options_are_converted_once() -> None:
+    made: Reconciler = Registry().reconciler(
+        "Foo", timeout="1m", backoff=("1s", "5m"), namespaces=["a", "b", "a"], predicates=[generation_changed, label_changed]
+    )(nothing)
+    assert (made.timeout, made.backoff, made.namespaces) == (60.0, (1.0, 300.0), ("a", "b"))
+    assert repr(made.predicates) == "(generation_changed & label_changed)"
+    assert made.kinds() == ("Foo",)
+
+
+def test_collecting_keeps_the_default_registry_as_it_was() -> None:
+    before = default_registry()
+    with collect(Registry()) as registry:
+        reconciler("Foo")(nothing)
+    assert default_registry() is before
+    assert len(registry) == 1
+    assert all(made.function is not nothing for made in before)

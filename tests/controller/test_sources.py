@@ -1,0 +1,186 @@
+"""From changes to keys: what leads to a run, at which priority, and what is let through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from operator_kit.cache.records import Change, Entry, encode
+from operator_kit.codec import clone
+from operator_kit.controller import predicates
+from operator_kit.controller.sources import mapped_source, own_source, owner_source
+from operator_kit.objects import Object, owner_reference
+from operator_kit.queue import LOW, NORMAL
+from tests.controller.fakes import CONFIG_MAP, FOO, NAMESPACE, foo
+
+Added = list[tuple[str, int, bool]]
+
+
+def entry(obj: Object) -> Entry:
+    return Entry(encode(clone(obj)))
+
+
+def change(old: Object | None, new: Object | None, *, initial: bool = False, kind: Any = "") -> Change:
+    kind = kind or ("added" if old is None else "deleted" if new is None else "modified")
+    key = "/".join((new or old or {})["metadata"][part] for part in ("namespace", "name"))
+    return Change(kind, key, entry(old) if old else None, entry(new) if new else None, initial)
+
+
+@pytest.fixture
+def added() -> Added:
+    return []
+
+
+@pytest.fixture
+def enqueue(added: Added) -> Any:
+    return lambda key, priority, respect, reason: added.append((key, priority, respect))
+
+
+def child(owner: Object | None = None, name: str = "child", namespace: str = "default") -> Object:
+    meta: Object = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "resourceVersion": "1"}
+    if owner is not None:
+        meta["ownerReferences"] = [owner_reference(owner)]
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+
+
+# ------------------------------------------------------------------ the object itself
+
+
+def test_initial_objects_and_resyncs_are_low_and_changes_normal(added: Added, enqueue: Any) -> None:
+    source = own_source(enqueue, None)
+    source(change(None, foo(), initial=True))
+    source(change(foo(), foo(), kind="resync"))
+    source(change(None, foo()))
+    assert added == [("default/a", LOW, False), ("default/a", LOW, True), ("default/a", NORMAL, False)]
+
+
+def test_a_new_generation_runs_at_once_and_other_changes_respect_the_backoff(added: Added, enqueue: Any) -> None:
+    source = own_source(enqueue, None)
+    source(change(foo(), foo(metadata={"generation": 2})))
+    source(change(foo(), foo(metadata={"labels": {"a": "b"}})))
+    source(change(foo(), foo(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})))
+    assert [respect for _, _, respect in added] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("changed", "runs"),
+    [
+        ({"metadata": {"generation": 2}}, True),
+        ({"metadata": {"labels": {"a": "b"}}}, True),
+        ({"metadata": {"annotations": {"a": "b"}}}, True),
+        ({"metadata": {"finalizers": ["x.example.com/y"]}}, True),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, True),
+        ({"status": {"phase": "x"}}, False),
+        ({"metadata": {"resourceVersion": "9"}}, False),
+        ({"metadata": {"managedFields": [{"manager": "x"}]}}, False),
+    ],
+)
+def test_by_default_everything_but_status_leads_to_a_run(added: Added, enqueue: Any, changed: dict[str, Any], runs: bool) -> None:
+    own_source(enqueue, None)(change(foo(), foo(**changed)))
+    assert bool(added) is runs
+
+
+def test_a_kind_without_generation_runs_on_any_change_of_its_content(added: Added, enqueue: Any) -> None:
+    source = own_source(enqueue, None)
+    source(change(child(), {**child(), "data": {"k": "v"}}))
+    source(change(child(), {**child(), "metadata": {**child()["metadata"], "resourceVersion": "2"}}))
+    assert added == [("default/child", NORMAL, False)]
+
+
+def test_a_predicate_that_raises_lets_the_change_through(added: Added, enqueue: Any, caplog: pytest.LogCaptureFixture) -> None:
+    own_source(enqueue, predicates.when(lambda old, new: old["nonsense"] == 1))(change(foo(), foo(metadata={"generation": 2})))
+    assert len(added) == 1
+    assert "the change passes" in caplog.text
+
+
+def test_predicates_never_hide_what_appears_vanishes_or_is_seen_again(added: Added, enqueue: Any) -> None:
+    source = own_source(enqueue, ~predicates.anything)
+    for each in (change(None, foo()), change(foo(), None), change(foo(), foo(), kind="resync")):
+        source(each)
+    source(change(foo(), foo(metadata={"generation": 2})))
+    assert len(added) == 3
+
+
+def test_predicates_combine() -> None:
+    old, new = entry(foo()), entry(foo(metadata={"labels": {"a": "b"}}))
+    assert (predicates.generation_changed | predicates.label_changed)(old, new)
+    assert not (predicates.generation_changed & predicates.label_changed)(old, new)
+    assert (~predicates.generation_changed)(old, new)
+    assert repr(~(predicates.label_changed | predicates.anything)) == "~(label_changed | anything)"
+
+
+def test_field_changed_looks_at_one_path() -> None:
+    old = entry(foo(status={"phase": "A", "n": 1}))
+    assert predicates.field_changed("status.phase")(old, entry(foo(status={"phase": "B", "n": 1})))
+    assert not predicates.field_changed("status.phase")(old, entry(foo(status={"phase": "A", "n": 2})))
+    assert not predicates.field_changed("spec.size.deeper")(old, entry(foo()))
+    with pytest.raises(ValueError, match="is not a path"):
+        predicates.field_changed("spec..x")
+
+
+# ------------------------------------------------------------------ children
+
+
+def test_a_child_runs_the_object_that_controls_it(added: Added, enqueue: Any) -> None:
+    owner_source(enqueue, FOO, CONFIG_MAP)(change(child(foo()), {**child(foo()), "data": {}}))
+    assert added == [("default/a", NORMAL, True)]
+
+
+def test_a_child_that_changed_hands_runs_both_owners(added: Added, enqueue: Any) -> None:
+    owner_source(enqueue, FOO, CONFIG_MAP)(change(child(foo("a")), child(foo("b"))))
+    assert [key for key, _, _ in added] == ["default/a", "default/b"]
+
+
+def test_an_orphaned_child_runs_the_object_that_lost_it(added: Added, enqueue: Any) -> None:
+    owner_source(enqueue, FOO, CONFIG_MAP)(change(child(foo()), child()))
+    assert [key for key, _, _ in added] == ["default/a"]
+
+
+def test_the_owner_is_matched_by_group_and_kind_in_any_version(added: Added, enqueue: Any) -> None:
+    source = owner_source(enqueue, FOO, CONFIG_MAP)
+    source(change(None, child({**foo(), "apiVersion": "example.com/v1beta1"})))
+    source(change(None, child({**foo(), "apiVersion": "other.com/v1"})))
+    source(change(None, child({**foo(), "kind": "Fooo"})))
+    assert len(added) == 1
+
+
+def test_an_owner_reference_that_does_not_control_leads_to_nothing(added: Added, enqueue: Any) -> None:
+    loose = child()
+    loose["metadata"]["ownerReferences"] = [owner_reference(foo(), controller=False)]
+    owner_source(enqueue, FOO, CONFIG_MAP)(change(None, loose))
+    assert added == []
+
+
+def test_a_cluster_scoped_owner_has_no_namespace_in_its_key(added: Added, enqueue: Any) -> None:
+    owner = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "uid": "u"}}
+    owner_source(enqueue, NAMESPACE, CONFIG_MAP)(change(None, child(owner)))
+    assert added == [("team", NORMAL, True)]
+
+
+def test_resyncs_of_children_are_left_to_their_owners_own(added: Added, enqueue: Any) -> None:
+    owner_source(enqueue, FOO, CONFIG_MAP)(change(child(foo()), child(foo()), kind="resync"))
+    mapped_source(enqueue, lambda obj: "default/a", CONFIG_MAP)(change(child(), child(), kind="resync"))
+    assert added == []
+
+
+# ------------------------------------------------------------------ mapped kinds
+
+
+def test_a_mapper_sees_the_old_and_the_new_object_and_keys_are_not_repeated(added: Added, enqueue: Any) -> None:
+    def site_of(obj: Object) -> str:
+        return f"default/{obj['data']['site']}"
+
+    source = mapped_source(enqueue, site_of, CONFIG_MAP)
+    source(change({**child(), "data": {"site": "a"}}, {**child(), "data": {"site": "b"}}))
+    source(change({**child(), "data": {"site": "c"}}, {**child(), "data": {"site": "c"}}))
+    assert [key for key, _, _ in added] == ["default/a", "default/b", "default/c"]
+
+
+def test_a_mapper_that_raises_or_answers_nonsense_harms_nobody(
+    added: Added, enqueue: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for mapper in (lambda obj: obj["no"]["such"], lambda obj: [7], lambda obj: ["a/b/c"], lambda obj: None, lambda obj: [""]):
+        mapped_source(enqueue, mapper, CONFIG_MAP)(change(None, child()))
+    assert added == []
+    assert caplog.text.count("nothing runs because of it") == 4
