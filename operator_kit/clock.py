@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 __all__ = ["Clock", "FakeClock", "Signal"]
@@ -53,12 +54,31 @@ class Signal:
         self._clock = clock or Clock()
         self._condition = threading.Condition()
         self._set = False
+        self._callbacks: list[Callable[[], None]] = []
 
     def set(self) -> None:
-        """Set the flag and wake everyone who waits for it."""
+        """Set the flag, wake everyone who waits for it, and call who asked to be called, in this thread."""
         with self._condition:
             self._set = True
             self._condition.notify_all()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def on_set(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called once when the flag is set; at once if it is. It must not block. Returns what takes it back."""
+        with self._condition:
+            if not self._set:
+                self._callbacks.append(callback)
+
+                def forget() -> None:
+                    with self._condition:
+                        if callback in self._callbacks:
+                            self._callbacks.remove(callback)
+
+                return forget
+        callback()
+        return lambda: None
 
     def is_set(self) -> bool:
         """Whether the flag is set."""

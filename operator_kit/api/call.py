@@ -18,7 +18,8 @@ from operator_kit.objects import Object, Resource
 __all__ = ["Caller", "Guard"]
 
 Guard = Callable[[str], float]
-"""Called before each try with the HTTP method; returns the seconds the try may take (infinity for no limit), or raises."""
+"""Called with the HTTP method before each try, and again directly before it is sent, when credentials are renewed and all is
+ready; returns the seconds the request may take (infinity for no limit), or raises."""
 
 
 class Caller:
@@ -77,17 +78,16 @@ class Caller:
         deadline = self._clock.monotonic() + (self._timeout if timeout is None else timeout)
         data = None if body is None else codec.dumps(body)
 
-        def once() -> bytes:
-            left = deadline - self._clock.monotonic()
+        def left() -> float:
+            seconds = deadline - self._clock.monotonic()
             if self._guard is not None:
-                left = min(left, self._guard(method))
-            if left <= 0:
+                seconds = min(seconds, self._guard(method))
+            if seconds <= 0:
                 raise DeadlineExceeded(f"no time is left for {method} {path}")
-            return self._transport.request(
-                Request(
-                    method, path, timeout=left, query=query, body=data, content_type=content_type, accept=accept, cancel=cancel
-                )
-            )
+            return seconds
+
+        def once() -> bytes:
+            return self._transport.request(Request(method, path, left(), query, data, content_type, accept, cancel, left))
 
         if not retries:
             return once()

@@ -131,7 +131,8 @@ def connection_failed(exc: BaseException, what: str, host: str, scope: Scope) ->
         text = f"the connection broke ({_root(cause)})"
     else:
         text = str(cause) or type(cause).__name__
-    return ConnectionFailed(f"no answer from {host}: {proxy}{' '.join(text.split())} ({what})", sent=scope.connected)
+    message = f"no answer from {host}: {proxy}{' '.join(text.split())} ({what})"
+    return ConnectionFailed(message, sent=scope.connected, silent=isinstance(cause, ReadTimeoutError) and scope.connected)
 
 
 def _root(exc: BaseException) -> BaseException:

@@ -61,6 +61,7 @@ class Request:
         content_type: of the body.
         accept: what the answer may be.
         cancel: ends the call from another thread.
+        limit: asked directly before the request is sent, with its credentials ready: the seconds it may still take. May raise.
     """
 
     method: str
@@ -71,6 +72,7 @@ class Request:
     content_type: str = "application/json"
     accept: str = "application/json"
     cancel: Cancel | None = None
+    limit: Callable[[], float] | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -219,6 +221,10 @@ class Transport:
         url = f"{link.host}{request.path}"
         if request.query:
             url = f"{url}?{urlencode(request.query)}"
+        timeout = request.timeout
+        if request.limit is not None:
+            timeout = min(timeout, request.limit())
+            total = total and min(total, timeout)
         started = self._clock.monotonic()
         code = "<error>"
         try:
@@ -230,7 +236,7 @@ class Transport:
                     url,
                     body=request.body,
                     headers=headers,
-                    timeout=urllib3.Timeout(total=total, connect=min(_CONNECT_SECONDS, request.timeout), read=request.timeout),
+                    timeout=urllib3.Timeout(total=total, connect=min(_CONNECT_SECONDS, timeout), read=timeout),
                     retries=False,
                     redirect=False,
                     preload_content=False,

@@ -10,6 +10,7 @@ It reads the official client's connection directly and not through `kubernetes.w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -37,9 +38,9 @@ class WatchEvent(NamedTuple):
 
 
 class WatchStream:
-    """Iterate it once, in one thread. It connects when the first event is asked for.
+    """Iterate it once, in one thread. It connects when the first event is asked for, or by `open`.
 
-    Iterating raises what opening a request raises (`ApiError`, `ConnectionFailed`), besides:
+    Iterating raises what a request raises (`ApiError`, `ConnectionFailed`), besides:
 
     - an error of our tree for an `ERROR` event, e.g. `Gone` when the version is too old;
     - `CorruptStream` for a line that is no event, a blank one too, and for an end in the middle of a line;
@@ -50,7 +51,14 @@ class WatchStream:
         self._open_stream = open_stream
         self._what = what
         self._cancel = cancel
+        self._stream: Stream | None = None
         self._events: Iterator[WatchEvent] = self._read()
+
+    def open(self) -> None:
+        """Connect now, so that it is known whether the server agrees. Raises what a request raises, nothing if stopped."""
+        if self._stream is None:
+            with suppress(Cancelled):  # iterating it will show its end
+                self._stream = self._open_stream(self._cancel)
 
     def __iter__(self) -> Iterator[WatchEvent]:
         return self._events
@@ -63,6 +71,8 @@ class WatchStream:
         """Give the connection up. For the thread that iterates; `with` does it."""
         events: Any = self._events
         events.close()
+        if self._stream is not None:
+            self._stream.close()  # it was opened and never iterated
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +81,9 @@ class WatchStream:
         self.close()
 
     def _read(self) -> Iterator[WatchEvent]:
-        try:
-            stream = self._open_stream(self._cancel)
-        except Cancelled:
+        self.open()
+        stream = self._stream
+        if stream is None:
             return
         try:
             rest = b""

@@ -1,0 +1,234 @@
+"""An informer: one selection of objects, kept like the server's by a reflector, and everybody who wants to hear of its changes.
+
+Handlers are called one at a time, in the order of the changes, by the informer's thread (what was there before a handler came, by
+the thread that brought it). They must not block: they put keys into a queue. One that fails is logged once and goes on hearing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from operator_kit.api import Client, Selection
+from operator_kit.cache.indexes import IndexFunction
+from operator_kit.cache.records import Change, Record, Transform, encode, parse_version
+from operator_kit.cache.reflector import Reflector
+from operator_kit.cache.states import ReflectorSettings
+from operator_kit.cache.store import Store, Verdict
+from operator_kit.cache.waits import Write
+from operator_kit.clock import Clock
+from operator_kit.objects import Object, Resource, key_of, namespace_of, resource_version_of, uid_of
+from operator_kit.selectors import LabelSelector
+
+__all__ = ["Handler", "Informer", "InformerStatus", "Registration"]
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Change], None]
+
+
+@dataclass(frozen=True, slots=True)
+class InformerStatus:
+    """How an informer is.
+
+    Attributes:
+        resource: its kind.
+        namespace: its namespace; None for all.
+        synced: whether it has listed, and its handlers have heard of all that was there.
+        objects: how many it holds.
+        bytes: of their JSON.
+        seconds_since_sign_of_life: since the server last said anything to it, be it a bookmark.
+        restarts: how often its watch ended or its list failed, by reason.
+        problem: why it does not work just now, with the remedy; empty when it does.
+        odd: objects and events that could not be used.
+        handler_errors: exceptions of handlers.
+    """
+
+    resource: Resource
+    namespace: str | None
+    synced: bool
+    objects: int
+    bytes: int
+    seconds_since_sign_of_life: float
+    restarts: dict[str, int] = field(default_factory=dict)
+    problem: str = ""
+    odd: int = 0
+    handler_errors: int = 0
+
+
+class Registration:
+    """A handler that listens."""
+
+    __slots__ = ("_informer", "errors", "handler", "synced")
+
+    def __init__(self, informer: Informer, handler: Handler) -> None:
+        self._informer = informer
+        self.handler = handler
+        self.synced = False  # whether it has heard of everything that was there when it came
+        self.errors = 0
+
+    def remove(self) -> None:
+        """Hear no more. Any number of times; a call that runs just now ends as it will."""
+        self._informer._remove(self)  # noqa: SLF001  # the two are one mechanism
+
+    def call(self, change: Change) -> None:
+        """Tell the handler. Its exceptions end here."""
+        try:
+            self.handler(change)
+        except Exception:
+            self.errors += 1
+            if self.errors == 1:
+                log.exception("a handler of informer %s failed for %s %s", self._informer.selection, change.type, change.key)
+
+    def __repr__(self) -> str:
+        return f"<Registration {self.handler!r}{'' if self.synced else ' not'} synced>"
+
+
+class Informer:
+    """Get one from `Informers.acquire`, which shares and starts it."""
+
+    def __init__(
+        self,
+        client: Client,
+        selection: Selection,
+        *,
+        settings: ReflectorSettings,
+        clock: Clock,
+        transform: Transform | None = None,
+        strip: bool = True,
+    ) -> None:
+        self.selection = selection
+        self.store = Store(str(selection), by_namespace=selection.resource.namespaced and not selection.namespace)
+        self._transform = transform
+        self._transform_failed = False
+        self._strip = strip
+        self._labels = LabelSelector.parse(selection.label_selector) if selection.label_selector else None
+        # Held while handlers are called: it keeps their changes in order. Handlers may register and remove handlers.
+        self._telling = threading.RLock()
+        self._registrations: tuple[Registration, ...] = ()
+        self._errors = 0  # of handlers that are gone
+        self._listed = False
+        self.on_synced: Callable[[], None] = lambda: None
+        self.reflector = Reflector(client, selection, self, settings=settings, clock=clock)
+
+    @property
+    def resource(self) -> Resource:
+        """Its kind."""
+        return self.selection.resource
+
+    @property
+    def synced(self) -> bool:
+        """Whether it has listed, and every handler has heard of what was there."""
+        return self._listed and all(registration.synced for registration in self._registrations)
+
+    def add_handler(self, handler: Handler) -> Registration:
+        """Hear of every change from now on. What is there already is told first, as `added` with `initial` set.
+
+        Returns when that is done; if there has been no list yet, at once, and `Registration.synced` tells later.
+        """
+        registration = Registration(self, handler)
+        with self._telling:
+            if self._listed:
+                for entry in self.store.entries():
+                    registration.call(Change("added", entry.key, None, entry, initial=True))
+                registration.synced = True
+            self._registrations = (*self._registrations, registration)
+        return registration
+
+    def add_index(self, name: str, function: IndexFunction) -> None:
+        """Index the objects by what the function gives for each. Raises ValueError when another function has the name."""
+        self.store.add_index(name, function)
+
+    def remove_index(self, name: str) -> None:
+        """Remove an index."""
+        self.store.remove_index(name)
+
+    def covers(self, obj: Object) -> bool:
+        """Whether the object would be held here. False where only the server can tell (a field selector)."""
+        if self.selection.field_selector:
+            return False
+        if self.selection.namespace and namespace_of(obj) != self.selection.namespace:
+            return False
+        return self._labels is None or self._labels.matches(obj.get("metadata", {}).get("labels") or {})
+
+    def when_seen(self, write: Write, callback: Callable[[], None]) -> Callable[[], None] | None:
+        """See `Store.when_seen`. Ask `covers` first."""
+        return self.store.when_seen(write, callback)
+
+    def status(self) -> InformerStatus:
+        """How it is."""
+        registrations = self._registrations
+        return InformerStatus(
+            resource=self.resource,
+            namespace=self.selection.namespace,
+            synced=self.synced,
+            objects=len(self.store),
+            bytes=self.store.size,
+            seconds_since_sign_of_life=self.reflector.seconds_since_sign_of_life(),
+            restarts=dict(self.reflector.restarts),
+            problem=self.reflector.problem,
+            odd=self.reflector.odd,
+            handler_errors=self._errors + sum(registration.errors for registration in registrations),
+        )
+
+    def start(self) -> None:
+        """Start its thread."""
+        self.reflector.start()
+
+    def stop(self) -> None:
+        """Tell its thread to end, and let go whoever waits for a write. The store stays as it is."""
+        self.reflector.stop()
+        self.store.release_waits()
+
+    # -- the reflector's side ---------------------------------------------------------------------------------------------------
+
+    def encode(self, obj: Object) -> Record:
+        """Make a record. A transform that fails is logged once, and the object is kept as it then is: more, not nothing."""
+        if self._transform is not None:
+            try:
+                obj = self._transform(obj) or obj
+            except Exception:
+                if not self._transform_failed:
+                    self._transform_failed = True
+                    log.exception("the transform of informer %s failed; such objects are kept untransformed", self.selection)
+        return encode(obj, strip=self._strip)
+
+    def replace(self, fresh: dict[str, Record], version: str, *, rebuild: bool) -> int:
+        """A list. A handler that comes meanwhile hears of it once: as what was there, or as these changes."""
+        changed = 0
+        with self._telling:
+            first = not self._listed
+            for change in self.store.replace(fresh, version, initial=first, rebuild=rebuild):
+                changed += change.type != "resync"
+                self._tell(change)
+            self._listed = True
+            for registration in self._registrations:
+                registration.synced = True
+        if first:
+            log.info("informer %s has synced: %d objects", self.selection, len(self.store))
+            self.on_synced()
+        return changed
+
+    def apply(self, event: str, obj: Object) -> Verdict:
+        """An event."""
+        key, uid, version = key_of(obj), uid_of(obj), parse_version(resource_version_of(obj))
+        with self._telling:
+            verdict = self.store.apply(event, uid, key, version, lambda: self.encode(obj))
+            for change in verdict.changes:
+                self._tell(change)
+        return verdict
+
+    def _tell(self, change: Change) -> None:
+        for registration in self._registrations:
+            registration.call(change)
+
+    def _remove(self, registration: Registration) -> None:
+        with self._telling:
+            if registration in self._registrations:
+                self._registrations = tuple(other for other in self._registrations if other is not registration)
+                self._errors += registration.errors
+
+    def __repr__(self) -> str:
+        return f"<Informer {self.selection} {'synced' if self.synced else 'not synced'} {len(self.store)} objects>"

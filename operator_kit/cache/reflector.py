@@ -1,0 +1,395 @@
+"""The reflector: keeps a store like the API server, whatever happens in between. One thread; a state machine.
+
+    List ──listed──> Watch ──closed in good order──> Watch (from the last version; no list)
+     ^                 ├──version expired (410), versions went backwards, time for a resync──> List
+     │                 ├──throttled, refused, broken, silent, 5xx──> Pause ──> Watch (from the last version)
+     │                 └──forbidden, not found, no use at all──> Pause ──> List
+     └──────Pause <──any failure──┘
+
+What each failure leads to is in `Reflector._after`; how long a Pause is, in `Backoff`. Promises: no failure ends it, none makes
+it loop without pausing, and none passes unseen: it is counted by reason, told in `problem` with its remedy, and logged when it
+changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+
+from operator_kit.api import Cancel, Client, Selection, WatchEvent
+from operator_kit.api.watch import INITIAL_EVENTS_END
+from operator_kit.cache.backoff import Backoff
+from operator_kit.cache.problems import explain, reason_of
+from operator_kit.cache.records import Record, parse_version
+from operator_kit.cache.states import List, Pause, ReflectorSettings, Sink, State, Watch
+from operator_kit.cache.store import Verdict
+from operator_kit.clock import Clock
+from operator_kit.errors import Cancelled, ConnectionFailed, CorruptStream, Gone, OperatorKitError, ServerError, TooManyRequests
+from operator_kit.objects import Object, key_of, metadata_of, resource_version_of, uid_of
+
+__all__ = ["Reflector"]
+
+log = logging.getLogger(__name__)
+
+_MARGIN = 15.0  # seconds that a server may be late with closing a stream
+_REMIND_SECONDS = 300.0  # how often a problem that stays is logged again
+_RESYNC_UNWATCHABLE = 1800.0  # between lists of a kind that cannot be watched, when no resync is wanted otherwise
+_FALLBACK = "fallback"  # why a list comes in pages although streaming is on
+# Failures of a streaming list that say nothing about streaming.
+_NOT_FOR_WANT_OF_STREAMING = {"throttled", "forbidden", "not-found", "unauthorized", "unreachable"}
+
+
+class Reflector:
+    """Feeds one sink. `start` it once; `stop` it from any thread."""
+
+    def __init__(self, client: Client, selection: Selection, sink: Sink, *, settings: ReflectorSettings, clock: Clock) -> None:
+        self.selection = selection
+        self.restarts: dict[str, int] = {}
+        self.problem = ""
+        self.odd = 0  # objects and events that could not be used
+        self._client = client
+        self._sink = sink
+        self._settings = settings
+        self._clock = clock
+        self._cancel = Cancel(clock)
+        self._backoff = Backoff(clock, base=settings.backoff_base, longest=settings.backoff_max, reset=settings.backoff_reset)
+        self._state: State = List()
+        self._alive_at = clock.monotonic()
+        self._resync_at = math.inf
+        self._bookmarks: bool | None = None  # whether this server sends them; None: not known yet
+        self._corrupt = 0  # corrupt streams since the last good event
+        self._backwards: str | None = None  # the version of a list that was older than what was seen
+        self._impatient = False  # whether the present watch counts on bookmarks
+        self._doubt = False  # whether a silence may have been one for want of bookmarks; the next list will tell
+        self._trouble_reason = ""
+        self._logged: dict[str, float] = {}  # reason -> when it was logged last
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    # -- its life ---------------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        with self._lock:
+            if self._thread is None and not self._cancel.cancelled:
+                self._spawn()
+
+    def stop(self) -> None:
+        """Tell the thread to end, whatever it waits for. Returns at once."""
+        self._cancel.cancel()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for its end; returns whether it has ended."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+            return not thread.is_alive()
+        return True
+
+    def seconds_since_sign_of_life(self) -> float:
+        """How long ago the server last said anything, be it a bookmark."""
+        return self._clock.monotonic() - self._alive_at
+
+    def _spawn(self) -> None:
+        self._thread = threading.Thread(target=self._live, name=f"informer/{self.selection.resource.plural}", daemon=True)
+        self._thread.start()
+
+    def _live(self) -> None:
+        try:
+            while not self._cancel.cancelled:
+                self._state = self._step()
+        finally:
+            # Whatever kills the thread itself and not just a step of it: another takes over, from a list.
+            with self._lock:
+                if not self._cancel.cancelled:
+                    self._count("died")
+                    log.error("the thread of informer %s died and is replaced", self.selection)
+                    self._state = Pause(self._backoff.next(), List("died", rebuild=True))
+                    self._spawn()
+
+    # -- the states -------------------------------------------------------------------------------------------------------------
+
+    def _step(self) -> State:
+        """From state to state. Nothing but the end of the thread gets out of here."""
+        state = self._state
+        try:
+            match state:
+                case Pause():
+                    self._cancel.wait(state.seconds)
+                    return state.then
+                case List():
+                    return self._watch(gather=True) if self._streams(state) else self._list(state)
+                case Watch():
+                    return self._watch()
+        except Cancelled:
+            return state
+        except OperatorKitError as exc:
+            return self._after(exc)
+        except Exception as exc:
+            log.exception("informer %s: a step failed, which is a defect; it goes on with a list", self.selection)
+            self._count("defect")
+            self.problem = f"a defect: {type(exc).__name__}: {exc}"
+            return Pause(self._backoff.next(), List("defect", rebuild=True))
+
+    def _list(self, state: List) -> State:
+        store = self._sink.store
+        fresh: dict[str, Record] = {}
+        # After a defect, or when versions went backwards, an equal version does not mean an equal object.
+        trust = not state.rebuild and self._backwards is None
+
+        def visit(obj: Object) -> None:
+            try:
+                key = key_of(obj)
+                record = store.held(key, uid_of(obj), parse_version(resource_version_of(obj))) if trust else None
+                fresh[key] = record or self._sink.encode(obj)
+            except ValueError as exc:
+                self._odd(str(exc))
+
+        page = self._client.visit(
+            self.selection,
+            visit,
+            fresh.clear,
+            page_size=self._settings.page_size,
+            timeout=self._settings.list_timeout,
+            retries=False,
+            cancel=self._cancel,
+            progress=self._sign_of_life,
+        )
+        return self._listed(fresh, page.resource_version, rebuild=state.rebuild) or self._rest()
+
+    def _listed(self, fresh: dict[str, Record], version: str, *, rebuild: bool = False) -> State | None:
+        """Take what a list told, unless it is older than what was seen: then ask once more, and believe it if it stays so."""
+        store = self._sink.store
+        ours, theirs = parse_version(store.resource_version), parse_version(version)
+        if isinstance(ours, int) and isinstance(theirs, int) and theirs < ours:
+            if self._backwards is None:
+                self._backwards = version
+                return self._went_backwards(f"a list is of version {version}, older than {store.resource_version}")
+            log.warning("informer %s: the server's versions went back from %s to %s", self.selection, ours, theirs)
+        self._backwards = None
+        changed = self._sink.replace(fresh, version, rebuild=rebuild)
+        if self._doubt:
+            # The stream was silent, and nothing had happened either: so it may well be one without bookmarks.
+            self._doubt = False
+            self._bookmarks = None if changed else False
+        self._sign_of_life()
+        self._well()
+        self._resync_at = math.inf
+        if self._settings.resync > 0:
+            self._resync_at = self._clock.monotonic() + self._settings.resync * _jitter(0.9, 1.1)
+        return None
+
+    def _rest(self) -> State:
+        """What follows a list."""
+        if self._watches:
+            return Watch()
+        self._count("resync")
+        left = self._resync_at - self._clock.monotonic()
+        return Pause(max(left, 0.0) if left < math.inf else _RESYNC_UNWATCHABLE, List("resync"))
+
+    def _watch(self, *, gather: bool = False) -> State:
+        opened = self._clock.monotonic()
+        left = self._resync_at - opened
+        if left <= 0 and not gather:
+            self._count("resync")
+            return List("resync")
+        seconds = max(1, math.ceil(min(_jitter(*self._settings.watch_timeout), left if left > 0 else math.inf)))
+        patience = seconds + _MARGIN
+        silence = patience if self._bookmarks is False else min(self._settings.silence, patience)
+        self._impatient = silence < patience
+        gathered: dict[str, Record] | None = {} if gather else None
+        deadline = opened + self._settings.streaming_timeout
+        events = 0
+        stream = self._client.watch(
+            self.selection.resource,
+            self.selection.namespace,
+            resource_version="" if gather else self._sink.store.resource_version,
+            label_selector=self.selection.label_selector,
+            field_selector=self.selection.field_selector,
+            metadata_only=self.selection.metadata_only,
+            timeout_seconds=seconds,
+            read_timeout=min(silence, self._settings.streaming_timeout) if gather else silence,
+            send_initial_events=gather,
+            cancel=self._cancel,
+        )
+        with stream:
+            stream.open()
+            self._opened()
+            for event in stream:
+                self._sign_of_life()
+                if event.type == "BOOKMARK":
+                    self._bookmarks = True
+                else:
+                    events += 1
+                    self._well()
+                if gathered is not None:
+                    if self._gather(event, gathered):
+                        back = self._listed(gathered, resource_version_of(event.object))
+                        if back is not None:
+                            return back
+                        gathered = None
+                        self._state = Watch()  # what fails from here on is a watch
+                    elif self._clock.monotonic() > deadline:
+                        raise ConnectionFailed(f"no end of the initial events within {self._settings.streaming_timeout:g} s")
+                    continue
+                if self._take(event).backwards:
+                    return self._went_backwards(f"{event.type} of version {resource_version_of(event.object)} on a later stream")
+                if self._clock.monotonic() >= self._resync_at:
+                    break
+        if self._cancel.cancelled:
+            return self._state
+        if gathered is not None:
+            raise ConnectionFailed("the stream was closed before the end of the initial events")
+        return self._closed(opened, events)
+
+    def _closed(self, opened: float, events: int) -> State:
+        """After a watch that ended in good order."""
+        if self._clock.monotonic() >= self._resync_at:
+            self._count("resync")
+            return List("resync")
+        left = self._settings.short_watch - (self._clock.monotonic() - opened)
+        if left > 0 and not events:
+            self._count("short")
+            self._trouble("short", f"the server closes the watch of {self.selection} at once")
+            return Pause(self._backoff.next(), List("short"))
+        self._count("closed")
+        return Pause(left, Watch()) if left > 0 else Watch()
+
+    def _after(self, exc: OperatorKitError) -> State:
+        """After a failure. The whole policy."""
+        state = self._state
+        watching = isinstance(state, Watch)
+        reason = reason_of(exc)
+        self._count(reason)
+        again: List | Watch = Watch() if watching else List(reason)
+        if isinstance(state, List) and self._streams(state) and reason not in _NOT_FOR_WANT_OF_STREAMING:
+            # This server cannot stream a list, or not now. The next list tries it again.
+            log.info("informer %s: no streaming list (%s); listing in pages", self.selection, exc)
+            return List(_FALLBACK)
+        if isinstance(exc, Gone):
+            # What the stream would have told is in the list; no trouble unless it happens over and over.
+            well = self._backoff.well
+            pause = self._backoff.next()
+            return List(reason) if well and watching else Pause(pause, List(reason))
+        self._trouble(reason, explain(exc, self.selection, self._client.origin))
+        pause = self._backoff.next()
+        if isinstance(exc, TooManyRequests):
+            return Pause(max(pause, exc.retry_after or 0.0), again)
+        if isinstance(exc, CorruptStream):
+            # Once is an accident on the way; twice at the same place is an event that can never be read.
+            self._corrupt += 1
+            return Pause(pause, again if self._corrupt < 2 else List(reason))
+        if isinstance(exc, ConnectionFailed):
+            if exc.silent and watching and self._impatient and self._bookmarks is None:
+                self._doubt = True  # a dead peer, or one that sends no bookmarks? A list will tell.
+                return Pause(pause, List(reason))
+            return Pause(pause, again)
+        if isinstance(exc, ServerError) and not _version_too_large(exc):
+            return Pause(max(pause, exc.retry_after or 0.0), again)
+        return Pause(pause, List(reason))
+
+    def _went_backwards(self, what: str) -> State:
+        """Was the server restored from a backup? A list will tell."""
+        log.warning("informer %s: %s; listing anew", self.selection, what)
+        self._count("backwards")
+        return Pause(self._backoff.next(), List("backwards"))
+
+    # -- events -----------------------------------------------------------------------------------------------------------------
+
+    def _take(self, event: WatchEvent) -> Verdict:
+        """One event into the store."""
+        if event.type == "BOOKMARK":
+            version = resource_version_of(event.object)
+            return self._sink.store.advance(version) if version else Verdict()
+        obj = event.object
+        if event.type not in {"ADDED", "MODIFIED", "DELETED"}:
+            self._odd(f"an event of type {event.type}")
+            return Verdict()
+        try:
+            self._check_kind(obj)
+            verdict = self._sink.apply(event.type, obj)
+        except ValueError as exc:
+            self._odd(str(exc))
+            return Verdict()
+        self._corrupt = 0
+        return verdict
+
+    def _gather(self, event: WatchEvent, gathered: dict[str, Record]) -> bool:
+        """One event of a list that comes as a stream. Returns whether it was the last."""
+        if event.type == "BOOKMARK":
+            annotations = metadata_of(event.object).get("annotations")
+            return isinstance(annotations, dict) and annotations.get(INITIAL_EVENTS_END) == "true"
+        try:
+            self._check_kind(event.object)
+            key = key_of(event.object)
+            if event.type == "DELETED":
+                gathered.pop(key, None)
+            else:
+                gathered[key] = self._sink.encode(event.object)
+        except ValueError as exc:
+            self._odd(str(exc))
+        return False
+
+    def _check_kind(self, obj: Object) -> None:
+        self.selection.complete(obj)
+        if obj["kind"] != self.selection.resource.kind:
+            raise ValueError(f"an object of kind {obj['kind']} in a stream of {self.selection.resource.kind}")
+
+    # -- telling ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _watches(self) -> bool:
+        verbs = self.selection.resource.verbs
+        return self._settings.watch and (not verbs or "watch" in verbs)
+
+    def _streams(self, state: List) -> bool:
+        """Whether this list is to come as a stream."""
+        return self._settings.streaming and self._watches and not state.rebuild and state.why != _FALLBACK
+
+    def _sign_of_life(self) -> None:
+        self._alive_at = self._clock.monotonic()
+
+    def _count(self, reason: str) -> None:
+        self.restarts[reason] = self.restarts.get(reason, 0) + 1
+
+    def _odd(self, what: str) -> None:
+        """Something that cannot be used. It is left out; everything else goes on."""
+        self.odd += 1
+        if self.odd == 1:
+            log.warning("informer %s left out what cannot be used: %s (more of it is counted, not logged)", self.selection, what)
+
+    def _trouble(self, reason: str, problem: str) -> None:
+        self.problem = problem
+        self._trouble_reason = reason
+        now = self._clock.monotonic()
+        level = logging.DEBUG if now - self._logged.get(reason, -math.inf) < _REMIND_SECONDS else logging.WARNING
+        if level == logging.WARNING:
+            self._logged[reason] = now
+        log.log(level, "informer %s: %s", self.selection, problem)
+
+    def _opened(self) -> None:
+        self._sign_of_life()
+        if self._trouble_reason != "short":  # such a watch opens well too: its first event will show that it is one
+            self._well()
+
+    def _well(self) -> None:
+        if self.problem:
+            log.info("informer %s works again", self.selection)
+        self.problem = self._trouble_reason = ""
+
+    def __repr__(self) -> str:
+        return f"<Reflector {self.selection} {self._state}{' ' + self.problem if self.problem else ''}>"
+
+
+def _jitter(low: float, high: float) -> float:
+    return random.uniform(low, high)  # noqa: S311  # it spreads load, it hides nothing
+
+
+def _version_too_large(exc: ServerError) -> bool:
+    """The server does not know our version yet, or no more: it was restored, or another one answers."""
+    return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in exc.causes) or (
+        "too large resource version" in exc.message.lower()
+    )
