@@ -12,8 +12,9 @@ from typing import Any
 
 from operator_kit import codec
 from operator_kit.sandbox.registry import Served
+from operator_kit.sandbox.storage import Entry
 
-__all__ = ["from_storage", "to_storage"]
+__all__ = ["shown", "to_storage"]
 
 Object = dict[str, Any]
 
@@ -56,11 +57,11 @@ def _event_to_core(obj: Object) -> Object:
 
 
 def _event_from_core(obj: Object) -> Object:
-    shown = {**_NEW_ALWAYS, **_renamed(obj, _EVENT_NAMES, "events.k8s.io/v1")}
+    new = {**_NEW_ALWAYS, **_renamed(obj, _EVENT_NAMES, "events.k8s.io/v1")}
     for empty in ("reportingController", "reportingInstance"):
-        if not shown.get(empty):
-            shown.pop(empty, None)
-    return shown
+        if not new.get(empty):
+            new.pop(empty, None)
+    return new
 
 
 _SPEC_ANNOTATION = "autoscaling.alpha.kubernetes.io/metrics"
@@ -132,15 +133,19 @@ def to_storage(served: Served, obj: Object) -> Object:
     return obj
 
 
-def from_storage(served: Served, obj: Object) -> Object:
-    """A stored object in the version that is served."""
+def shown(served: Served, entry: Entry) -> Object:
+    """A stored object in the version that is served. Shared: not to be changed."""
+    return entry.obj if entry.form is served else _from_storage(served, entry.obj)
+
+
+def _from_storage(served: Served, obj: Object) -> Object:
     convert = _FROM.get((served.api_version, served.kind))
     if convert is not None:
         return convert(obj)
     if served.crd is None:
         return obj
-    shown = codec.clone(obj)
-    shown["apiVersion"] = served.api_version
-    served.crd.schema.prune(shown)
-    served.crd.schema.default(shown)
-    return dict(shown)
+    copy: Object = codec.clone(obj)
+    copy["apiVersion"] = served.api_version
+    served.crd.schema.prune(copy)
+    served.crd.schema.default(copy)
+    return copy

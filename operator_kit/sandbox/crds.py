@@ -13,7 +13,9 @@ from operator_kit import codec
 from operator_kit.sandbox.deletion import CRD_CLEANUP, Deleter
 from operator_kit.sandbox.registry import CUSTOM_VERBS, CrdVersion, Rules, Served, Subresource
 from operator_kit.sandbox.request import WriteOptions
+from operator_kit.sandbox.schema import compile_schema
 from operator_kit.sandbox.storage import Entry, Event
+from operator_kit.sandbox.structure import Structure
 from operator_kit.sandbox.world import World
 from operator_kit.sandbox.writes import Writer
 
@@ -26,16 +28,13 @@ _MANAGER = "kube-apiserver"
 
 
 def _compile(version: Mapping[str, Any]) -> CrdVersion:
-    from operator_kit.sandbox._interim import compile_schema
-    from operator_kit.sandbox.structure import Structure
-
     openapi: Mapping[str, Any] = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     subresources = version.get("subresources") or {}
     warning = ""
     if version.get("deprecated"):
         warning = version.get("deprecationWarning") or ""
     return CrdVersion(
-        schema=compile_schema(openapi),
+        schema=compile_schema(openapi, scale=subresources.get("scale")),
         structure=Structure.from_crd_schema(openapi),
         has_status="status" in subresources,
         scale=subresources.get("scale"),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from operator_kit.errors import UsageError
+from operator_kit.errors import ConfigError
 from operator_kit.objects import describe
 from operator_kit.sandbox.engine import Engine
 from operator_kit.sandbox.http.bodies import plain_values, yaml_documents
@@ -29,7 +29,7 @@ class Document(NamedTuple):
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """The objects of a file, or of the YAML and JSON files in a directory (and below), by name. Raises `UsageError`."""
+    """The objects of a file, or of the YAML and JSON files in a directory (and below), by name. Raises `ConfigError`."""
     if path.is_dir():
         for file in sorted(item for item in path.rglob("*") if item.suffix in _SUFFIXES and item.is_file()):
             yield from _read_file(file)
@@ -42,9 +42,9 @@ def _read_file(file: Path) -> Iterator[Document]:
         text = file.read_text(encoding="utf-8")
         documents = [plain_values(document) for document in yaml_documents(text)]
     except OSError as exc:
-        raise UsageError(f"cannot read {file}: {exc.strerror or exc}") from None
+        raise ConfigError(f"cannot read {file}: {exc.strerror or exc}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        raise UsageError(f"{file} is not YAML: {_where(exc)}") from None
+        raise ConfigError(f"{file} is not YAML: {_where(exc)}") from None
     for document in documents:
         if document is None:
             continue
@@ -67,9 +67,9 @@ def _where(exc: Exception) -> str:
 
 def _object(file: Path, document: Any) -> dict[str, Any]:
     if not isinstance(document, dict) or not document.get("kind") or not document.get("apiVersion"):
-        raise UsageError(f"{file}: a document without apiVersion and kind is no Kubernetes object")
+        raise ConfigError(f"{file}: a document without apiVersion and kind is no Kubernetes object")
     if not isinstance(document.setdefault("metadata", {}), dict):
-        raise UsageError(f"{file}: {document['kind']} has metadata that is no mapping")
+        raise ConfigError(f"{file}: {document['kind']} has metadata that is no mapping")
     return document
 
 
@@ -78,13 +78,13 @@ def _rank(document: Document) -> int:
 
 
 def load_into(engine: Engine, documents: Iterable[Document]) -> int:
-    """Create the objects, or replace those that are there. Returns how many. Raises `UsageError` naming file and object."""
+    """Create the objects, or replace those that are there. Returns how many. Raises `ConfigError` naming file and object."""
     count = 0
     for document in sorted(documents, key=_rank):
         try:
             _put(engine, document.obj)
         except StatusError as error:
-            raise UsageError(f"{document.file}: {describe(document.obj)}: {error.message}") from None
+            raise ConfigError(f"{document.file}: {describe(document.obj)}: {error.message}") from None
         engine.world.settle()
         count += 1
     return count

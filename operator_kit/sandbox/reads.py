@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from operator_kit import codec
-from operator_kit.sandbox.conversion import from_storage
+from operator_kit.sandbox.conversion import shown
 from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.request import ListOptions, parse_version
 from operator_kit.sandbox.status import (
@@ -211,7 +211,7 @@ def _getter(served: Served) -> Callable[[Entry, str], str]:
             return entry.namespace
         if path == "source":
             return field_value(entry.obj, "source.component") or field_value(entry.obj, "reportingComponent")
-        return field_value(from_storage(served, entry.obj), path)
+        return field_value(shown(served, entry), path)
 
     return of_meta
 

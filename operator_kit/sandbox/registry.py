@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from operator_kit.objects import GVK
 
 if TYPE_CHECKING:
-    from operator_kit.sandbox._interim import NullSchema as Schema
+    from operator_kit.sandbox.schema import Schema
     from operator_kit.sandbox.storage import ResourceStore
     from operator_kit.sandbox.structure import Structure
 

@@ -58,10 +58,10 @@ def _strict(served: Served, problems: Sequence[str], patch: str | None) -> Statu
     return StatusError(422, "Invalid", f' "" is invalid: patch: {message}', {"causes": [cause]})
 
 
-def validate(served: Served, obj: Object, old: Object | None, prior: Sequence[Cause]) -> list[Cause]:
+def validate(served: Served, obj: Object, old: Object | None, prior: Sequence[Cause], *, subresource: str = "") -> list[Cause]:
     """Everything that is wrong with an object; `prior`: what is wrong with its metadata, which comes first."""
     if served.crd is not None:
-        return [*prior, *served.crd.schema.validate(obj, old, prior)]
+        return [*prior, *served.crd.schema.validate(obj, old, prior, subresource=subresource)]
     if served.kind == _CRD:
         return [*prior, *validate_crd(obj, old)]
     return [*prior, *validate_builtin(served.gvk, obj, old)]

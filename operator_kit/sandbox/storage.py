@@ -35,15 +35,19 @@ class Compacted(Exception):
 
 
 class Entry:
-    """One object as it was stored: immutable, with its encoded forms made on demand and kept."""
+    """One object as it was stored: immutable, with its encoded forms made on demand and kept.
 
-    __slots__ = ("encoded", "key", "labels", "name", "namespace", "obj", "uid", "version")
+    `form` is a mark of the writer's: in whose eyes the object needs no conversion to be shown.
+    """
 
-    def __init__(self, key: str, obj: dict[str, Any], version: int) -> None:
+    __slots__ = ("encoded", "form", "key", "labels", "name", "namespace", "obj", "uid", "version")
+
+    def __init__(self, key: str, obj: dict[str, Any], version: int, form: object = None) -> None:
         meta = obj["metadata"]
         self.key = key
         self.obj = obj
         self.version = version
+        self.form = form
         self.name: str = meta["name"]
         self.namespace: str = meta.get("namespace", "")
         self.uid: str = meta.get("uid", "")
@@ -62,7 +66,7 @@ class Entry:
     def at(self, version: int) -> Entry:
         """The same object with another version: what a DELETED event shows."""
         meta = {**self.obj["metadata"], "resourceVersion": str(version)}
-        return Entry(self.key, {**self.obj, "metadata": meta}, version)
+        return Entry(self.key, {**self.obj, "metadata": meta}, version, self.form)
 
     def __repr__(self) -> str:
         return f"<Entry {self.key} v{self.version}>"
@@ -159,14 +163,14 @@ class ResourceStore:
         found.reverse()
         return found
 
-    def put(self, key: str, obj: dict[str, Any]) -> Entry:
+    def put(self, key: str, obj: dict[str, Any], form: object = None) -> Entry:
         """Store an object under its key, at the next version, which is written into its metadata.
 
         The object is the store's from now on: the caller keeps no way to change it.
         """
         version = self._storage.next_version()
         obj["metadata"]["resourceVersion"] = str(version)
-        entry = Entry(key, obj, version)
+        entry = Entry(key, obj, version, form)
         old = self._entries.get(key)
         if old is None:
             insort(self._keys, key)

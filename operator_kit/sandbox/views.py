@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from operator_kit import codec
-from operator_kit.sandbox.conversion import from_storage
+from operator_kit.sandbox.conversion import shown
 from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.storage import Entry, Event
 
@@ -32,7 +32,7 @@ class View:
 
     def obj(self, entry: Entry) -> dict[str, Any]:
         """The object as shown. Shared: not to be changed."""
-        return from_storage(self.served, entry.obj)
+        return shown(self.served, entry)
 
     def encode(self, entry: Entry) -> bytes:
         """The object as shown, in JSON."""
@@ -123,7 +123,7 @@ class TableView(View):
         """The Table document."""
         from operator_kit.sandbox import tables  # only people ask for tables
 
-        objects = [from_storage(self.served, entry.obj) for entry in entries]
+        objects = [shown(self.served, entry) for entry in entries]
         return tables.table(self.served, objects, include_object=self.include, list_meta=meta)
 
     def collection(self, entries: Iterable[Entry], meta: dict[str, Any]) -> bytes:

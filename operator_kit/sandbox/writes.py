@@ -275,15 +275,16 @@ class Writer:
         if not applied:
             semantics.own_update(served, live, obj, options, subresource=subresource, now=self._world.clock.now())
         strategies.allocate(self._world, served, obj, live)
-        self._check(served, obj, live, metadata.check_update(meta, live["metadata"]))
+        self._check(served, obj, live, metadata.check_update(meta, live["metadata"]), subresource)
         if _same(obj, live):
             return Written(entry)
         if "deletionTimestamp" in meta and strategies.finished(served, obj):
             return Written(self._finish(served, entry, obj, options))
         return Written(self._commit(served, entry.key, obj, options, entry))
 
-    def _check(self, served: Served, obj: Object, old: Object | None, prior: list[Cause]) -> None:
-        causes = semantics.validate(served, obj, old, prior)
+    @staticmethod
+    def _check(served: Served, obj: Object, old: Object | None, prior: list[Cause], subresource: str = "") -> None:
+        causes = semantics.validate(served, obj, old, prior, subresource=subresource)
         if causes:
             raise invalid(served.group, served.kind, obj["metadata"].get("name", ""), causes)
 
@@ -291,17 +292,22 @@ class Writer:
         """The last finalizer is gone: the object goes without being stored again; the answer shows it as it would have been."""
         if not options.dry_run:
             served.objects().remove(entry.key)
-        return Entry(entry.key, to_storage(served, obj), entry.version)
+        return Entry(entry.key, to_storage(served, obj), entry.version, _form(served))
 
     def _commit(self, served: Served, key: str, obj: Object, options: WriteOptions, old: Entry | None = None) -> Entry:
         stored = to_storage(served, obj)
         if options.dry_run:
-            return Entry(key, stored, 0)
+            return Entry(key, stored, 0, _form(served))
         # Only what may be too large is measured: an object has at most what it had and what was sent.
         possible = options.body_size + (old.size() if old is not None else 0)
         if possible > OBJECT_LIMIT // 4 and len(codec.dumps(stored)) > OBJECT_LIMIT:
             raise generic_error("etcdserver: request is too large")
-        return served.objects().put(key, stored)
+        return served.objects().put(key, stored, _form(served))
+
+
+def _form(served: Served) -> Served | None:
+    """The mark of an object that was written in the version it is stored in: it is shown as it is."""
+    return served if served.api_version == served.storage_version else None
 
 
 def _same(new: Object, old: Object) -> bool:

@@ -41,7 +41,7 @@ def test_it_answers_as_soon_as_start_returns_and_its_thread_ends_with_stop() -> 
 def test_a_port_in_use_is_told_in_one_line() -> None:
     with Sandbox() as first:
         second = Sandbox(port=first.port)
-        with pytest.raises(UsageError, match="cannot listen on 127.0.0.1:"):
+        with pytest.raises(UsageError, match=r"cannot listen on 127\.0\.0\.1:"):
             second.start()
 
 

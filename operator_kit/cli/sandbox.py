@@ -1,0 +1,75 @@
+"""`operator-kit sandbox`: the embedded API server as a process of its own, for kubectl, operators and tests to talk to."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from operator_kit.cli import exit_codes
+from operator_kit.errors import UsageError
+
+__all__ = ["command", "sandbox"]
+
+EPILOG = f"""\b
+Examples:
+  operator-kit sandbox
+  operator-kit sandbox --port 8001 --kubeconfig sandbox.kubeconfig --load crds/ --load samples/site.yaml
+
+{exit_codes()}
+"""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@click.command("sandbox", epilog=EPILOG)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Where to listen; 0 takes a free one.  [0]")
+@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="The address to listen on.  [127.0.0.1]")
+@click.option(
+    "--kubeconfig",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Where to write the kubeconfig; a temporary file by default.",
+)
+@click.option(
+    "--load",
+    "loads",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE_OR_DIR",
+    help="YAML to load, CRDs first; repeat for more.",
+)
+def sandbox(*, port: int, host: str, kubeconfig: Path | None, loads: tuple[Path, ...]) -> None:
+    """Run an embedded Kubernetes API server until Ctrl-C or SIGTERM.
+
+    It keeps everything in memory and asks nobody for a password: for development and tests on one's own machine.
+    """
+    try:
+        from operator_kit.sandbox import Sandbox
+    except ImportError as exc:
+        raise UsageError(f"the sandbox needs {exc.name}: pip install 'operator-kit[sandbox]'") from None
+
+    # Blocked before the server's thread exists, so that every signal waits for sigwait below, wherever it is delivered.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        with ExitStack() as stack:
+            server = Sandbox(host=host, port=port)
+            count = server.load(*loads)
+            stack.enter_context(server)
+            if kubeconfig is None:
+                kubeconfig = Path(stack.enter_context(TemporaryDirectory(prefix="operator-kit-"))) / "kubeconfig"
+            server.write_kubeconfig(kubeconfig)
+            click.echo(f"API server listening on {server.url}" + (f", {count} objects loaded" if loads else ""))
+            click.echo(f"  kubectl --kubeconfig {kubeconfig} get namespaces")
+            click.echo("Ctrl-C stops it.")
+            signal.sigwait(_SIGNALS)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    click.echo("stopped")
+
+
+command = sandbox
