@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from operator_kit.cache import Write as CacheWrite
@@ -77,7 +78,7 @@ class Gate:
                 pending = self._pending.setdefault(key, _Pending(self._clock.monotonic() + self._limit))
                 pending.unseen[token] = None
             # Without our lock: the store calls back under none, but takes its own for this.
-            forget = store.when_seen(CacheWrite(write.key, write.uid, write.version), lambda token=token: self._seen(key, token))
+            forget = store.when_seen(CacheWrite(write.key, write.uid, write.version), partial(self._seen, key, token))
             if forget is None:
                 self._seen(key, token)
                 continue

@@ -1,4 +1,7 @@
-"""How outcomes look in the log: quiet where nothing is wrong, and each defect with its traceback once, afterwards in one line."""
+"""How outcomes look in the log: quiet where nothing is wrong, each defect with its traceback once and in one line afterwards.
+
+A key that fails on and on is logged at its 1st, 2nd, 4th, 8th, … failure in a row; at the debug level every time, with the traceback.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,8 @@ class FailureLog:
         times = f" (failed {failures} times)" if failures > 1 else ""
         text = describe_error(error)
         debugging = log.isEnabledFor(logging.DEBUG)
+        if failures & (failures - 1) and not debugging:
+            return  # the same again and again: the 1st, 2nd, 4th, 8th, … time is enough to read
         if decision.action is Action.CONFLICT:
             log.debug("the object moved on meanwhile: %s%s", text, when)
         elif isinstance(error, TemporaryError):
