@@ -1,6 +1,6 @@
 """How outcomes look in the log: quiet where nothing is wrong, each defect with its traceback once and in one line afterwards.
 
-A key that fails on and on is logged at its 1st, 2nd, 4th, 8th, … failure in a row; at the debug level every time, with the traceback.
+A key that fails on and on is logged at its 1st, 2nd, 4th, 8th, … failure in a row; at the debug level always, with the traceback.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ __all__ = ["Manager"]
 TICK = 0.02  # seconds between two looks while something is starting, or idleness is waited for
 QUIET_TICK = 0.5
 SETTLE = 0.3  # seconds nothing may happen before the operator counts as idle
-BIND_AGAIN = 5.0  # seconds between two looks for a kind that is not served
+BIND_AGAIN = 3.0  # seconds between two looks for a kind that is not served
 BACKOFF_FIRST, BACKOFF_MOST = 0.8, 30.0
 CANCEL_GRACE = 1.0  # seconds a cancelled coroutine gets beyond the deadline
 CLOSE_TIMEOUT = 5.0  # seconds each for the caches, the events and the loop to end
@@ -51,6 +51,7 @@ class _Bind:
 
     controller: Controller
     done: bool = False
+    missing: bool = False  # a kind was not served the last time
     next_try: float = 0.0
     backoff: float = BACKOFF_FIRST
 
@@ -250,9 +251,12 @@ class Manager:
     def _bind(self, bind: _Bind) -> None:
         name = bind.controller.name
         try:
+            if bind.missing:
+                self._client.discovery.refresh()
             bind.controller.bind()
         except KindNotFound as exc:
             self._trouble(name, f"{name} waits: {exc}", ExitCode.NOT_SYNCED)
+            bind.missing = True
             bind.next_try = self._clock.monotonic() + BIND_AGAIN
         except (ConnectionFailed, ApiError) as exc:
             if isinstance(exc, ConnectionFailed):
