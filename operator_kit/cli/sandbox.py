@@ -43,7 +43,17 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
     metavar="FILE_OR_DIR",
     help="YAML to load, CRDs first; repeat for more.",
 )
-def sandbox(*, port: int, host: str, kubeconfig: Path | None, loads: tuple[Path, ...]) -> None:
+@click.option("--workloads", is_flag=True, help="Let Deployments, StatefulSets and Jobs make progress, and Pods become ready.")
+@click.option(
+    "--workloads-delay",
+    type=click.FloatRange(0),
+    default=1.0,
+    metavar="SECONDS",
+    help="Seconds between the steps of a Pod's life.  [1]",
+)
+def sandbox(
+    *, port: int, host: str, kubeconfig: Path | None, loads: tuple[Path, ...], workloads: bool, workloads_delay: float
+) -> None:
     """Run an embedded Kubernetes API server until Ctrl-C or SIGTERM.
 
     It keeps everything in memory and asks nobody for a password: for development and tests on one's own machine.
@@ -57,7 +67,7 @@ def sandbox(*, port: int, host: str, kubeconfig: Path | None, loads: tuple[Path,
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         with ExitStack() as stack:
-            server = Sandbox(host=host, port=port)
+            server = Sandbox(host=host, port=port, workloads=workloads_delay if workloads else None)
             count = server.load(*loads)
             stack.enter_context(server)
             if kubeconfig is None:

@@ -45,6 +45,8 @@ class Sandbox:
         history: changes remembered per resource; a watch from before them gets 410.
         bookmark_interval: seconds between the bookmarks of a watch.
         watch_timeout: seconds a watch runs at least that asks for no time of its own.
+        workloads: seconds between the steps in which Deployments, StatefulSets, Jobs and Pods make progress (see
+            `operator_kit.sandbox.workloads`); None for a bare API server, in which nothing happens to them.
     """
 
     def __init__(
@@ -56,7 +58,11 @@ class Sandbox:
         history: int = 10_000,
         bookmark_interval: float = 60.0,
         watch_timeout: float = 1800.0,
+        workloads: float | None = None,
     ) -> None:
+        if workloads is not None and not 0 <= workloads < float("inf"):
+            raise UsageError(f"workloads: {workloads!r} is no number of seconds")
+        self._workloads = workloads
         self._host = host
         self._port = port
         self._thread: threading.Thread | None = None
@@ -125,6 +131,8 @@ class Sandbox:
             started.set_exception(exc)
             return
         self.engine.world.attach(loop.call_soon)
+        if self._workloads is not None:
+            self._start_workloads(loop, self._workloads)
         assert runner.addresses
         started.set_result(runner.addresses[0][1])
         await self._stop.wait()
@@ -133,6 +141,12 @@ class Sandbox:
         self.engine.end_watches()
         await runner.cleanup()
         self.engine.world.attach(None)
+
+    def _start_workloads(self, loop: asyncio.AbstractEventLoop, delay: float) -> None:
+        from operator_kit.sandbox.workloads import Workloads
+
+        engine = self.engine
+        Workloads(engine.world, engine.writer, engine.deleter, delay=delay, after=loop.call_later).start()
 
     # ------------------------------------------------------------------ access
 
