@@ -98,12 +98,12 @@ class CustomResources:
         else:
             status.setdefault("acceptedNames", {"kind": "", "plural": ""})
             accepted = ("False", *conflict)
-        _set(conditions, "NamesAccepted", *accepted, now)
+        _set(conditions, "NamesAccepted", accepted, now)
         established = conditions.get("Established", {}).get("status") == "True"
         if conflict is None:
-            _set(conditions, "Established", "True", "InitialNamesAccepted", "the initial names have been accepted", now)
+            _set(conditions, "Established", ("True", "InitialNamesAccepted", "the initial names have been accepted"), now)
         elif not established:
-            _set(conditions, "Established", "False", "NotAccepted", "not all names are accepted", now)
+            _set(conditions, "Established", ("False", "NotAccepted", "not all names are accepted"), now)
         status["conditions"] = list(conditions.values())
         stored = status.get("storedVersions") or []
         storage = next(version["name"] for version in spec["versions"] if version["storage"])
@@ -213,14 +213,7 @@ class CustomResources:
 
         def change(obj: Object) -> None:
             conditions = {item["type"]: item for item in obj["status"].get("conditions") or ()}
-            _set(
-                conditions,
-                "Terminating",
-                "True",
-                "InstanceDeletionInProgress",
-                "CustomResource deletion is in progress",
-                now,
-            )
+            _set(conditions, "Terminating", ("True", "InstanceDeletionInProgress", "CustomResource deletion is in progress"), now)
             obj["status"]["conditions"] = list(conditions.values())
 
         self._write_status(name, change)
@@ -244,7 +237,8 @@ def _without_cleanup(obj: Object) -> Object:
     return obj
 
 
-def _set(conditions: dict[str, Object], kind: str, status: str, reason: str, message: str, now: str) -> None:
+def _set(conditions: dict[str, Object], kind: str, state: tuple[str, str, str], now: str) -> None:
+    status, reason, message = state
     old = conditions.get(kind)
     since = old["lastTransitionTime"] if old is not None and old["status"] == status else now
     conditions[kind] = {

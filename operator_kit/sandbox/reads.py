@@ -32,9 +32,9 @@ __all__ = ["Listed", "Reader", "WatchStart"]
 
 _EXPIRED_PAGE = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
-    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with "
-    "the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first "
-    "chunk was returned and now may show up in the list."
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing "
+    "with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time "
+    "the first chunk was returned and now may show up in the list."
 )
 _EXPIRED_VERSION = "The resourceVersion for the provided list is too old."
 
@@ -89,7 +89,7 @@ class Reader:
         """One page, or all. Raises 400, 410 and 504 as the server does."""
         chosen = self.filter(served, namespace, options)
         if options.continue_:
-            return self._continued(served, namespace, options, chosen)
+            return self._continued(served, options, chosen)
         current = self._world.storage.version
         version = self._version(options.resource_version)
         limit = options.limit
@@ -97,9 +97,9 @@ class Reader:
             raise too_large_version(version, current)
         exact = options.match == "Exact" or (version and not options.match and limit > 0)
         if version and exact and version != current:
-            return self._page(served, namespace, version, "", limit, chosen, consistent=True)
+            return self._page(served, chosen, version, limit=limit, consistent=True)
         # "Any version" is answered from the watch cache, which knows no pages.
-        return self._page(served, namespace, current, "", 0 if options.resource_version == "0" else limit, chosen)
+        return self._page(served, chosen, current, limit=0 if options.resource_version == "0" else limit)
 
     @staticmethod
     def _version(text: str) -> int:
@@ -108,28 +108,27 @@ class Reader:
             raise _bad_version(text)
         return version
 
-    def _continued(self, served: Served, namespace: str, options: ListOptions, chosen: Filter) -> Listed:
+    def _continued(self, served: Served, options: ListOptions, chosen: Filter) -> Listed:
         if options.resource_version not in {"", "0"}:
             raise bad_request("specifying resource version is not allowed when using continue")
         version, after = _read_token(options.continue_)
         if version < 0:
-            return self._page(served, namespace, self._world.storage.version, after, options.limit, chosen)
+            return self._page(served, chosen, self._world.storage.version, after=after, limit=options.limit)
         if version > self._world.storage.version:
             raise too_large_version(version, self._world.storage.version)
-        return self._page(served, namespace, version, after, options.limit, chosen, consistent=True)
+        return self._page(served, chosen, version, after=after, limit=options.limit, consistent=True)
 
     def _page(
         self,
         served: Served,
-        namespace: str,
-        version: int,
-        after: str,
-        limit: int,
         chosen: Filter,
+        version: int,
         *,
+        after: str = "",
+        limit: int = 0,
         consistent: bool = False,
     ) -> Listed:
-        store = served.objects()
+        store, namespace = served.objects(), chosen.namespace
         if consistent and version != self._world.storage.version:
             try:
                 found = store.at(version, namespace, after)

@@ -1,4 +1,4 @@
-"""One request as the engine sees it: the verb, what it is about, who asks, and the options - read strictly, as the server does."""
+"""One request as the engine sees it: verb, subject, who asks, and the options, read as strictly as the server reads them."""
 
 from __future__ import annotations
 

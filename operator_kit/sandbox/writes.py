@@ -30,7 +30,7 @@ from operator_kit.sandbox.storage import Entry
 from operator_kit.sandbox.views import View
 from operator_kit.sandbox.world import World
 
-__all__ = ["Writer", "Written"]
+__all__ = ["Patch", "Writer", "Written"]
 
 Object = dict[str, Any]
 Change = Callable[[Object], Object]
@@ -38,6 +38,13 @@ Change = Callable[[Object], Object]
 OBJECT_LIMIT = 1_572_864
 """Bytes an object may have: what an etcd takes in one request."""
 _STALE = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+class Patch(NamedTuple):
+    """A patch as it was sent."""
+
+    kind: PatchKind
+    body: bytes
 
 
 class Written(NamedTuple):
@@ -106,7 +113,7 @@ class Writer:
             return self._create(served, namespace, obj, options)
         live = self._live(served, entry)
         self._lock(served, live, obj["metadata"], name)
-        return self._replace(served, entry, live, obj, options, subresource)
+        return self._replace(served, entry, live, obj, options=options, subresource=subresource)
 
     def modify(
         self, served: Served, namespace: str, name: str, change: Change, options: WriteOptions, *, subresource: str = ""
@@ -118,15 +125,14 @@ class Writer:
         live = self._live(served, entry)
         obj = change(codec.clone(live))
         self._lock(served, live, obj["metadata"], name)
-        return self._replace(served, entry, live, obj, options, subresource)
+        return self._replace(served, entry, live, obj, options=options, subresource=subresource)
 
     def patch(
         self,
         served: Served,
         namespace: str,
         name: str,
-        kind: PatchKind,
-        body: bytes,
+        sent: Patch,
         options: WriteOptions,
         *,
         subresource: str = "",
@@ -136,13 +142,13 @@ class Writer:
         if entry is None:
             raise not_found(served.group, served.plural, name)
         live = self._live(served, entry)
-        obj = patch(kind, live, body, semantics.structure_of(served))
+        obj = patch(sent.kind, live, sent.body, semantics.structure_of(served))
         self._fit(served, obj)
         self._place(served, namespace, obj["metadata"])
-        semantics.conform(served, obj, options, patch=body.decode(errors="replace"))
+        semantics.conform(served, obj, options, patch=sent.body.decode(errors="replace"))
         self._check_name(obj, name)
         self._lock(served, live, obj["metadata"], name)
-        return self._replace(served, entry, live, obj, options, subresource)
+        return self._replace(served, entry, live, obj, options=options, subresource=subresource)
 
     def apply(
         self, served: Served, namespace: str, name: str, applied: Object, options: WriteOptions, *, subresource: str = ""
@@ -169,7 +175,7 @@ class Writer:
         obj = semantics.own_apply(served, codec.clone(live), applied, options, subresource=subresource, now=now)
         obj["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
         semantics.conform(served, obj, options)
-        return self._replace(served, entry, live, obj, options, subresource, applied=True)
+        return self._replace(served, entry, live, obj, options=options, subresource=subresource, applied=True)
 
     # ------------------------------------------------------------------ the common steps
 
@@ -262,9 +268,9 @@ class Writer:
         entry: Entry,
         live: Object,
         obj: Object,
+        *,
         options: WriteOptions,
         subresource: str,
-        *,
         applied: bool = False,
     ) -> Written:
         """The second half of every update: keep what a write cannot change, own, validate, store."""

@@ -17,7 +17,7 @@ from operator_kit.sandbox.patch import PatchKind
 from operator_kit.sandbox.request import ListOptions, WriteOptions
 from operator_kit.sandbox.status import bad_request, success
 from operator_kit.sandbox.storage import Entry
-from operator_kit.sandbox.writes import Written
+from operator_kit.sandbox.writes import Patch, Written
 
 __all__ = ["Writes"]
 
@@ -60,7 +60,7 @@ class Writes:
             written = self._engine.writer.apply(call.served, info.namespace, info.name, applied, options, subresource=sub)
         else:
             written = self._engine.writer.patch(
-                call.served, info.namespace, info.name, cast(PatchKind, kind), call.body, options, subresource=sub
+                call.served, info.namespace, info.name, Patch(cast(PatchKind, kind), call.body), options, subresource=sub
             )
         return self._written(call, written, accept, options)
 
