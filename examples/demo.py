@@ -1,6 +1,6 @@
 """The whole life of an object, told as it happens: `make demo`.
 
-Three processes, as in real life: an API server (the embedded one), the operator (`operator-kit run examples/website.py`), and this
+Three processes, as in real life: an API server (the embedded one), the operator (`operator-kit run …`), and this
 script, which plays the user and the kubelet, and tells only what it read from the API server. It ends with 0 when every step came
 true, and with 1 and the step that did not otherwise.
 """
@@ -117,6 +117,7 @@ def install(demo: Demo) -> None:
         return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
 
     demo.until("the CRD to be established", established)
+    demo.client.discovery.refresh()
     demo.kinds["Website"] = demo.client.discovery.resolve("example.com/v1/Website")
     demo.tell("install", "the CRD websites.example.com is established; the waiting operator may begin")
 
@@ -181,12 +182,14 @@ def fail_alone(demo: Demo) -> None:
     event = demo.until("an Event about it", lambda: next(iter(demo.events("broken")), None))
     demo.tell("", f"Event {event.get('type')} {event.get('reason')}: {event.get('message') or event.get('note')}")
     names = [f"site-{number}" for number in range(20)]
+    began = demo.clock.monotonic()
     for name in names:
         body = {"apiVersion": "example.com/v1", "kind": "Website", "metadata": {"name": name}, "spec": {"html": name}}
         demo.client.create(demo.kinds["Website"], body, namespace=NAMESPACE)
-    began = demo.clock.monotonic()
     demo.until("twenty other sites to get their Deployments", lambda: all(demo.get("Deployment", name) for name in names))
-    demo.tell("isolation", f"20 other sites converged in {demo.clock.monotonic() - began:.2f} s while it backs off")
+    demo.tell(
+        "isolation", f"20 other sites were created and converged within {demo.clock.monotonic() - began:.2f} s while it backs off"
+    )
     if demo.get("Deployment", "broken"):
         raise DemoFailed("Website broken has a Deployment, though its page is missing")
     page = {

@@ -4,7 +4,7 @@ A kind is written `"Foo"`, `"Foo.example.com"`, or `"example.com/v1/Foo"` (`"v1/
 mean more than one is refused with the candidates; one that means nothing, with the nearest. Without a version, the one that the
 server prefers counts.
 
-What the server says is asked for once, and again when a name is missing (not more often than every ten seconds: a CRD that is
+What the server says is asked for once, and again when a name is missing (not more often than once a second: a CRD that is
 waited for is waited for by many). A group that cannot answer, as an aggregated API whose server is down, keeps what it last said
 and harms no other. Discovery needs no rights beyond those that every user has.
 """
@@ -23,7 +23,7 @@ from operator_kit.objects import GVK, Object, Resource, gvk_of
 
 __all__ = ["Discovery"]
 
-_REFRESH_SECONDS = 10.0
+_REFRESH_SECONDS = 1.0
 _AGGREGATED = ",".join(
     [f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")]
     + ["application/json"]
