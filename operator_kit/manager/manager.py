@@ -26,6 +26,7 @@ from operator_kit.controller.aio import LoopThread
 from operator_kit.errors import ApiError, ConnectionFailed, KindNotFound, UsageError
 from operator_kit.manager.complaints import Complaints
 from operator_kit.manager.exits import ExitCode
+from operator_kit.manager.metrics import informer_families
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.settings import Settings, format_duration
 
@@ -85,6 +86,7 @@ class Manager:
         self._loop = LoopThread()
         self.recorder = EventRecorder(client, clock=self._clock)
         self.informers = Informers(client, clock=self._clock, resync=self.settings.resync, watch=self.settings.watch)
+        self.metrics.register(lambda: informer_families(self.informers))
         self._registry = registry
         self.controllers: tuple[Controller, ...] = ()
         self._complaints = Complaints(self._clock)  # only the thread of `run` touches it

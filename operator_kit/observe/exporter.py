@@ -1,0 +1,71 @@
+"""The exporter: what the sinks hold, in the exposition formats of Prometheus. The only importer of prometheus_client.
+
+Names, labels and buckets are those of client-go and controller-runtime, so that dashboards made for those work here. Everything
+is read at the moment of the scrape; nothing is kept in between, and nothing is registered globally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from operator_kit.observe.metrics import Distribution, Family, Registry
+
+__all__ = ["Exporter"]
+
+
+class _Sinks:
+    """The sinks as prometheus_client collects them."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        """One metric per family."""
+        return map(_metric, self._registry.collect())
+
+
+def _metric(family: Family) -> Metric:
+    labels = list(family.label_names)
+    if family.kind == "histogram":
+        histogram = HistogramMetricFamily(family.name, family.help, labels=labels)
+        for values, sample in family.samples:
+            assert isinstance(sample, Distribution)
+            histogram.add_metric(list(values), buckets=list(_buckets(sample)), sum_value=sample.sum)
+        return histogram
+    metric = (CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily)(family.name, family.help, labels=labels)
+    for values, sample in family.samples:
+        assert not isinstance(sample, Distribution)
+        metric.add_metric(list(values), sample)
+    return metric
+
+
+def _buckets(sample: Distribution) -> Iterator[tuple[str, float]]:
+    for bound, count in zip(sample.bounds, sample.counts, strict=True):
+        yield str(float(bound)), count
+    yield "+Inf", sample.count
+
+
+class Exporter:
+    """Renders the sinks of a registry, and the process's own figures.
+
+    Args:
+        registry: the sinks.
+        process: whether CPU, memory, descriptors and garbage collection of this process go along.
+    """
+
+    def __init__(self, registry: Registry, *, process: bool = True) -> None:
+        self._collectors = CollectorRegistry()
+        self._collectors.register(_Sinks(registry))
+        if process:
+            ProcessCollector(registry=self._collectors)
+            PlatformCollector(registry=self._collectors)
+            GCCollector(registry=self._collectors)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The exposition that an `Accept` header asks for, and its content type. Plain text unless OpenMetrics is asked for."""
+        encoder, content_type = choose_encoder(accept)
+        return encoder(self._collectors), content_type

@@ -1,0 +1,166 @@
+"""Events are recorded without flooding, and never in the way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from operator_kit.clock import FakeClock
+from operator_kit.controller.events import BURST, EventRecorder
+from operator_kit.errors import Forbidden, NotFound
+from operator_kit.objects import Object
+from tests.controller.fakes import EVENT, FakeClient, foo
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def client() -> Any:
+    return FakeClient()
+
+
+@pytest.fixture
+def recorder(client: Any, clock: FakeClock) -> Iterator[EventRecorder]:
+    made = EventRecorder(client, clock=clock, instance="me")
+    yield made
+    made.stop(5)
+
+
+def say(recorder: EventRecorder, note: str = "it broke", name: str = "a", reason: str = "Broken") -> None:
+    recorder.record(foo(name), controller="example.com/foo", reason=reason, note=note, warning=True)
+
+
+def flush(recorder: EventRecorder) -> None:
+    """What the thread does with what is waiting, on this thread."""
+    while recorder._waiting:
+        recorder._take(recorder._waiting.popleft())
+    recorder._patch_due()
+
+
+def events(client: Any) -> list[Object]:
+    return [obj for (kind, _), obj in client.objects.items() if kind == EVENT]
+
+
+def test_an_event_says_what_kubectl_describe_shows(recorder: EventRecorder, client: Any) -> None:
+    say(recorder)
+    flush(recorder)
+    (event,) = events(client)
+    assert (event["reason"], event["note"], event["type"]) == ("Broken", "it broke", "Warning")
+    assert event["regarding"] == {
+        "apiVersion": "example.com/v1",
+        "kind": "Foo",
+        "name": "a",
+        "namespace": "default",
+        "uid": "uid-a",
+        "resourceVersion": "1",
+    }
+    assert (event["reportingController"], event["reportingInstance"]) == ("example.com/foo", "me")
+    assert event["metadata"]["namespace"] == "default"
+    assert event["eventTime"] == "2026-01-01T00:00:00.000000Z"
+
+
+def test_events_of_cluster_scoped_objects_live_in_the_default_namespace(recorder: EventRecorder, client: Any) -> None:
+    node = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "uid": "u"}}
+    recorder.record(node, controller="c", reason="R", note="n")
+    flush(recorder)
+    assert events(client)[0]["metadata"]["namespace"] == "default"
+    assert "namespace" not in events(client)[0]["regarding"]
+
+
+def test_the_same_again_is_a_series_written_at_the_second_time_and_then_now_and_then(
+    recorder: EventRecorder, client: Any, clock: FakeClock
+) -> None:
+    for _ in range(10):
+        say(recorder)
+        flush(recorder)
+        clock.advance(1)
+    assert len(events(client)) == 1
+    assert [call[0] for call in client.calls] == ["create", "merge"]
+    assert events(client)[0]["series"]["count"] == 2
+    clock.advance(30)
+    flush(recorder)
+    assert events(client)[0]["series"] == {"count": 10, "lastObservedTime": "2026-01-01T00:00:09.000000Z"}
+    assert len(client.calls) == 3
+
+
+def test_a_quiet_series_is_over(recorder: EventRecorder, client: Any, clock: FakeClock) -> None:
+    say(recorder)
+    flush(recorder)
+    clock.advance(361)
+    say(recorder)
+    flush(recorder)
+    assert len(events(client)) == 2
+
+
+def test_one_object_cannot_flood_and_another_is_not_harmed(recorder: EventRecorder, client: Any, clock: FakeClock) -> None:
+    for number in range(100):
+        say(recorder, note=f"different {number}")
+    flush(recorder)
+    assert len(events(client)) == BURST
+    say(recorder, name="b")
+    flush(recorder)
+    assert len(events(client)) == BURST + 1
+    clock.advance(300)
+    say(recorder, note="one more")
+    flush(recorder)
+    assert len(events(client)) == BURST + 2
+
+
+def test_a_series_whose_event_expired_begins_anew(recorder: EventRecorder, client: Any) -> None:
+    say(recorder)
+    flush(recorder)
+    client.objects.clear()
+    for _ in range(2):
+        say(recorder)
+        flush(recorder)
+    assert len(events(client)) == 1
+
+
+def test_a_refusal_is_a_warning_once_and_never_raised(
+    recorder: EventRecorder, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(verb: str, kind: Any, key: str) -> None:
+        raise Forbidden("events is forbidden", status=403)
+
+    client.fail = refuse
+    with caplog.at_level(logging.INFO):
+        for number in range(3):
+            say(recorder, note=str(number))
+            flush(recorder)
+    assert len(caplog.records) == 1
+    assert "events is forbidden" in caplog.text
+
+
+def test_a_full_queue_drops_instead_of_blocking(recorder: EventRecorder) -> None:
+    for number in range(1500):
+        say(recorder, note=str(number))
+    assert len(recorder._waiting) == 1000
+    assert recorder._dropped == 500
+
+
+def test_the_thread_writes_what_waits_and_ends(client: Any) -> None:
+    recorder = EventRecorder(client)
+    recorder.start()
+    say(recorder)
+    say(recorder, reason="Other")
+    assert recorder.stop(10)
+    assert {event["reason"] for event in events(client)} == {"Broken", "Other"}
+    assert recorder.idle()
+
+
+def test_a_server_that_is_gone_holds_up_no_stop(client: Any) -> None:
+    def gone(verb: str, kind: Any, key: str) -> None:
+        raise NotFound("no events here", status=404)
+
+    client.fail = gone
+    recorder = EventRecorder(client)
+    recorder.start()
+    for number in range(500):
+        say(recorder, note=str(number), name=str(number))
+    assert recorder.stop(10)
