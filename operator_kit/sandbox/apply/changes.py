@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from operator_kit.sandbox.apply.fieldset import FieldSet, field_element
-from operator_kit.sandbox.apply.typed import ABSENT, Path, common_form, equal, form_of, item_element
+from operator_kit.sandbox.apply.typed import ABSENT, common_form, equal, form_of, item_element
 from operator_kit.sandbox.structure import ListShape, MapShape, Structure
 
 __all__ = ["Comparison", "compare", "merge", "remove"]
@@ -120,70 +120,115 @@ class Comparison:
 def compare(left: Any, right: Any, structure: Structure) -> Comparison:
     """Compare two values that fit the structure."""
     found = Comparison()
-    _compare(left, right, structure, (), found)
+    _compare_as(left, right, structure, found, form=common_form(structure, left, right))
     return found
 
 
-def _compare(left: Any, right: Any, structure: Structure, path: Path, found: Comparison) -> None:
-    if left is not ABSENT and right is not ABSENT and form_of(structure, left) != form_of(structure, right):
-        # A value that changed its form: whatever the old one held goes, as far as the new form does not say it already.
-        _compare_as(left, right, structure, path, found, form=form_of(structure, left))
-    leaf = _compare_as(left, right, structure, path, found, form=common_form(structure, left, right))
-    if not leaf:
-        if left is ABSENT:
-            found.added.insert(path)
-        elif right is ABSENT:
-            found.removed.insert(path)
+def everything(value: Any, structure: Structure) -> FieldSet | None:
+    """All that a new value brings: the fields below it, or None when it is owned as a whole."""
+    form = form_of(structure, value)
+    if form == "map":
+        shape = structure.map
+        if not isinstance(value, dict) or not value or shape is None or shape.atomic:
+            return None
+        made = FieldSet()
+        for name, item in value.items():
+            below = shape.child(name)
+            if below is not None:
+                _bring(made, "f:" + name, item, below)
+        return made
+    items = structure.list
+    if form != "list" or items is None or not items.associative or not isinstance(value, list) or not value:
+        return None
+    made = FieldSet()
+    elements = [item_element(items, item) for item in value]
+    for element, item in zip(elements, value, strict=True):
+        if elements.count(element) > 1:  # what stands twice is owned as one value
+            made.members.add(element)
+        else:
+            _bring(made, element, item, items.element)
+    return made
 
 
-def _compare_as(left: Any, right: Any, structure: Structure, path: Path, found: Comparison, *, form: str) -> bool:
-    """Compare two values in one form. Returns whether they were compared as a whole."""
+def _bring(found: FieldSet, element: str, item: Any, structure: Structure) -> None:
+    found.members.add(element)
+    below = everything(item, structure)
+    if below is not None and not below.empty():
+        found.children[element] = below
+
+
+def _compare(left: Any, right: Any, structure: Structure, element: str, found: Comparison) -> None:
+    """Compare what is under an element, into the sets of the node that holds it."""
+    if left is ABSENT:
+        _bring(found.added, element, right, structure)
+        return
+    if right is ABSENT:
+        _bring(found.removed, element, left, structure)
+        return
+    below = Comparison()
+    form = common_form(structure, left, right)
+    whole = _compare_as(left, right, structure, below, form=form)
+    before = form_of(structure, left)
+    if before != form:  # a value that changed its form: what the old one held goes
+        whole |= _compare_as(left, right, structure, below, form=before)
+    if whole and not equal(left, right):
+        found.modified.members.add(element)
+    for mine, theirs in ((below.removed, found.removed), (below.modified, found.modified), (below.added, found.added)):
+        if not mine.empty():
+            theirs.children[element] = mine
+
+
+def _compare_as(left: Any, right: Any, structure: Structure, found: Comparison, *, form: str) -> bool:
+    """Compare two values in one form. Returns whether they are compared as a whole instead, which is left to the caller."""
     if form == "map" and structure.map is not None:
+        shape = structure.map
         old = left if isinstance(left, dict) else {}
         new = right if isinstance(right, dict) else {}
-        if not structure.map.atomic and (old or new):
-            for name in old.keys() | new.keys():
-                below = structure.map.child(name)
-                if below is not None:
-                    _compare(old.get(name, ABSENT), new.get(name, ABSENT), below, (*path, field_element(name)), found)
-            return False
-    elif form == "list" and structure.list is not None and structure.list.associative:
+        if shape.atomic or not (old or new):
+            return True
+        for name, item in new.items():
+            below = shape.child(name)
+            if below is None:
+                continue
+            before = old.get(name, ABSENT)
+            if before is item or (not below.deduced and before == item):
+                continue  # typed values that are equal have equal types: no 1 that is taken for true
+            _compare(before, item, below, "f:" + name, found)
+        for name, item in old.items():
+            below = shape.child(name)
+            if name not in new and below is not None:
+                _bring(found.removed, "f:" + name, item, below)
+        return False
+    if form == "list" and structure.list is not None and structure.list.associative:
         old_items = left if isinstance(left, list) else []
         new_items = right if isinstance(right, list) else []
         if old_items or new_items:
-            _compare_items(old_items, new_items, structure.list, path, found)
+            _compare_items(old_items, new_items, structure.list, found)
             return False
-    if left is ABSENT:
-        found.added.insert(path)
-    elif right is ABSENT:
-        found.removed.insert(path)
-    elif not equal(left, right):
-        found.modified.insert(path)
     return True
 
 
-def _compare_items(left: list[Any], right: list[Any], shape: ListShape, path: Path, found: Comparison) -> None:
+def _compare_items(left: list[Any], right: list[Any], shape: ListShape, found: Comparison) -> None:
     old: dict[str, list[Any]] = {}
     new: dict[str, list[Any]] = {}
     for items, index in ((left, old), (right, new)):
         for item in items:
             index.setdefault(item_element(shape, item), []).append(item)
     for element in old.keys() | new.keys():
-        below = (*path, element)
         a, b = old.get(element, []), new.get(element, [])
         if len(a) <= 1 and len(b) <= 1:
-            _compare(a[0] if a else ABSENT, b[0] if b else ABSENT, shape.element, below, found)
+            _compare(a[0] if a else ABSENT, b[0] if b else ABSENT, shape.element, element, found)
         elif len(a) > 1 and len(b) > 1:
             if not equal(a, b):
-                found.modified.insert(below)
+                found.modified.members.add(element)
         elif len(a) > 1:  # items that stood twice are owned as one value
             if b:
-                _compare(ABSENT, b[0], shape.element, below, found)
-            found.removed.insert(below)
+                _bring(found.added, element, b[0], shape.element)
+            found.removed.members.add(element)
         else:
             if a:
-                _compare(a[0], ABSENT, shape.element, below, found)
-            found.added.insert(below)
+                _bring(found.removed, element, a[0], shape.element)
+            found.added.members.add(element)
 
 
 # ---------------------------------------------------------------------------------------------------------------------- removal

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from operator_kit.sandbox.structure import Structure
@@ -85,6 +85,13 @@ def path_text(path: tuple[str, ...]) -> str:
     return "".join(map(element_text, path))
 
 
+def _sorted(elements: Iterable[str]) -> list[str]:
+    found = sorted(elements)
+    if all(element[0] == "f" for element in found):
+        return found
+    return sorted(found, key=_order)
+
+
 def _order(element: str) -> tuple[Any, ...]:
     """Fields first, then keys, values and indexes; numbers by size."""
     kind, rest = element[0], element[2:]
@@ -108,11 +115,12 @@ def _value_order(value: Any) -> tuple[int, Any]:
 class FieldSet:
     """A set of paths. Equal when the same paths are members."""
 
-    __slots__ = ("children", "members")
+    __slots__ = ("children", "fits", "members")
 
     def __init__(self, members: set[str] | None = None, children: dict[str, FieldSet] | None = None) -> None:
         self.members = members if members is not None else set()
         self.children = children if children is not None else {}
+        self.fits: Structure | None = None  # a structure this set is known to agree with
 
     @classmethod
     def of(cls, *paths: tuple[str, ...]) -> FieldSet:
@@ -149,7 +157,7 @@ class FieldSet:
     def to_fields(self) -> dict[str, Any]:
         """The `fieldsV1` of this set."""
         fields: dict[str, Any] = {}
-        for element in sorted(self.members | self.children.keys(), key=_order):
+        for element in _sorted(self.members | self.children.keys()):
             child = self.children.get(element)
             if child is None or child.empty():
                 if element in self.members:
@@ -245,9 +253,9 @@ class FieldSet:
 
     def paths(self, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         """All members, in the server's order: those of a node first, then what is below."""
-        for element in sorted(self.members, key=_order):
+        for element in _sorted(self.members):
             yield (*prefix, element)
-        for element in sorted(self.children, key=_order):
+        for element in _sorted(self.children):
             yield from self.children[element].paths((*prefix, element))
 
     def __eq__(self, other: object) -> bool:

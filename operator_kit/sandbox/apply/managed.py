@@ -10,8 +10,10 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from operator_kit import codec
 from operator_kit.objects import GVK
 from operator_kit.sandbox.apply.changes import Comparison, compare
 from operator_kit.sandbox.apply.fieldset import FieldSet
@@ -76,6 +78,13 @@ class Entry:
     fields: FieldSet
     api_version: str
     time: str | None = None
+    written: dict[str, Any] | None = None  # the row it was read from, as long as it says the same
+
+    def set_fields(self, fields: FieldSet) -> None:
+        """Own something else from now on."""
+        if fields is not self.fields:
+            self.fields = fields
+            self.written = None
 
 
 @dataclass(slots=True)
@@ -85,8 +94,8 @@ class Managed:
     entries: dict[Owner, Entry] = field(default_factory=dict)
 
     @classmethod
-    def decode(cls, written: Any) -> Managed:
-        """From `metadata.managedFields`. Raises `ValueError` on what is none."""
+    def decode(cls, written: Any, *, own: bool = False) -> Managed:
+        """From `metadata.managedFields`. `own`: as this server wrote it. Raises `ValueError` on what is none."""
         made = cls()
         if written is None:
             return made
@@ -109,13 +118,21 @@ class Managed:
                 raise ValueError("manager and subresource are text")
             owner = Owner(texts[0], operation, "" if operation == "Apply" else api_version, texts[1])
             fields = FieldSet.from_fields(entry.get("fieldsV1") or {})
-            made.entries[owner] = Entry(fields, api_version, entry.get("time"))
+            made.entries[owner] = Entry(fields, api_version, entry.get("time"), entry if own else None)
         return made
+
+    def copy(self) -> Managed:
+        """The same entries; their sets are shared, for sets are not changed."""
+        rows = ((owner, Entry(item.fields, item.api_version, item.time, item.written)) for owner, item in self.entries.items())
+        return Managed(dict(rows))
 
     def encode(self) -> list[dict[str, Any]]:
         """The entries in the server's order: appliers first, then by time, manager, version and subresource."""
         rows = []
         for owner, entry in self.entries.items():
+            if entry.written is not None:
+                rows.append(entry.written)
+                continue
             row: dict[str, Any] = {"manager": owner.manager, "operation": owner.operation, "apiVersion": entry.api_version}
             if entry.time is not None:
                 row["time"] = entry.time
@@ -123,15 +140,8 @@ class Managed:
             if owner.subresource:
                 row["subresource"] = owner.subresource
             rows.append(row)
-        rows.sort(
-            key=lambda row: (
-                row["operation"],
-                str(row.get("time") or ""),
-                row["manager"],
-                row["apiVersion"],
-                row.get("subresource", ""),
-            )
-        )
+        if len(rows) > 1:
+            rows.sort(key=_row_order)
         return rows
 
     def write(self, obj: dict[str, Any]) -> None:
@@ -146,7 +156,7 @@ class Managed:
         """Take away from an owner what nobody owns (name, uid, versions …)."""
         entry = self.entries.get(owner)
         if entry is not None:
-            entry.fields = entry.fields.difference(_STRIPPED)
+            entry.set_fields(entry.fields.difference(_STRIPPED))
             self.drop_empty()
 
     def drop_empty(self) -> None:
@@ -175,15 +185,17 @@ class Managed:
         """Take from the others what a write changed or removed."""
         taken = self.conflicts(comparison, writer)
         for owner, entry in self.entries.items():
-            if owner != writer:
-                if owner in taken:
-                    entry.fields = entry.fields.difference(taken[owner])
-                entry.fields = entry.fields.difference(comparison.removed)
+            if owner in taken:
+                entry.set_fields(entry.fields.difference(taken[owner]))
+            if owner != writer and not entry.fields.intersection(comparison.removed).empty():
+                entry.set_fields(entry.fields.difference(comparison.removed))
         self.drop_empty()
 
     def cap(self) -> None:
         """Merge the oldest updates into one bucket per API version while there are more than ten."""
         updaters = [owner for owner in self.entries if owner.operation == "Update"]
+        if len(updaters) <= MAX_UPDATE_MANAGERS:
+            return
         updaters.sort(key=lambda owner: (self.entries[owner].time or "", owner.text))
         left = len(updaters)
         first: dict[str, Owner] = {}
@@ -204,9 +216,14 @@ class Managed:
             left -= 1
 
 
+def _row_order(row: dict[str, Any]) -> tuple[str, ...]:
+    time = str(row.get("time") or "")
+    return (row["operation"], time, row["manager"], row["apiVersion"], row.get("subresource", ""))
+
+
 def timestamp(now: datetime) -> str:
     """A moment as the API writes it: whole seconds, UTC."""
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{now.astimezone(UTC).isoformat(timespec='seconds')[:19]}Z"
 
 
 def metadata_of(obj: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -223,16 +240,26 @@ def without_entries(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {**obj, "metadata": {key: value for key, value in meta.items() if key != "managedFields"}}
 
 
+@lru_cache(maxsize=256)
+def _zero(gvk: GVK) -> dict[str, Any]:
+    return zero(gvk)
+
+
 def empty_object(api_version: str, kind: str, structure: Structure) -> dict[str, Any]:
     """What the server compares a new object with: nothing, or, for a built-in kind, its zero value."""
-    made: dict[str, Any] = zero(GVK.of(api_version, kind)) if structure.name else {}
+    made = _zero(GVK.of(api_version, kind)) if structure.name else {}
     return {**made, "apiVersion": api_version, "kind": kind}
 
 
 def reset_fields(structure: Structure, subresource: str, *, has_status: bool) -> FieldSet:
     """The fields that a request cannot write, and so does not own: the status, or everything but the status."""
+    return _reset(subresource, builtin=bool(structure.name), has_status=has_status)
+
+
+@lru_cache(maxsize=64)
+def _reset(subresource: str, *, builtin: bool, has_status: bool) -> FieldSet:
     if subresource == "status":
-        if structure.name:
+        if builtin:
             return FieldSet.of(("f:spec",), ("f:metadata", "f:labels"), ("f:metadata", "f:annotations"))
         return FieldSet.of(("f:apiVersion",), ("f:kind",), ("f:metadata",), ("f:spec",))
     return FieldSet.of(("f:status",)) if has_status and not subresource else _NOTHING
@@ -292,6 +319,9 @@ def update_managed_fields(
 
 def _entries_for_update(old: Mapping[str, Any] | None, new: dict[str, Any], subresource: str) -> Managed:
     sent = metadata_of(new).get("managedFields")
+    kept = metadata_of(old).get("managedFields")
+    if sent is kept or (sent is not None and sent == kept):
+        return _decoded(old)
     if not subresource:
         if sent in ([], [{}]):
             return Managed()
@@ -301,8 +331,24 @@ def _entries_for_update(old: Mapping[str, Any] | None, new: dict[str, Any], subr
             managed = Managed()
         if managed.entries:
             return managed
+    return _decoded(old)
+
+
+@lru_cache(maxsize=4096)
+def _decode_text(text: bytes) -> Managed:
+    return Managed.decode(codec.loads(text), own=True)
+
+
+def decode_kept(obj: Mapping[str, Any] | None) -> Managed:
+    """The entries of a stored object. Raises `ValueError` where they cannot be read."""
+    kept = metadata_of(obj).get("managedFields")
+    return _decode_text(codec.dumps(kept)).copy() if kept else Managed()
+
+
+def _decoded(obj: Mapping[str, Any] | None) -> Managed:
+    """The entries of a stored object; those that cannot be read count as none."""
     try:
-        return Managed.decode(metadata_of(old).get("managedFields"))
+        return decode_kept(obj)
     except ValueError:
         return Managed()
 
@@ -320,7 +366,7 @@ def record_update(
 ) -> None:
     """Record that `owner` turned `live` into `new`. Raises `ValueError` for objects that do not fit the structure."""
     for entry in managed.entries.values():
-        entry.fields = reconcile(entry.fields, structure)
+        entry.set_fields(reconcile(entry.fields, structure))
     changed = compare(without_entries(live), without_entries(new), structure).without(reset)
     operation = Owner("current-operation", "", "", "")
     managed.give_up(changed, operation)
@@ -332,7 +378,7 @@ def record_update(
         return
     previous = managed.entries.get(owner)
     if previous is not None:
-        done.fields = done.fields.union(previous.fields)
+        done.set_fields(done.fields.union(previous.fields))
     # The server forgets the time of an owner that writes through scale.
     done.time = (previous.time if previous is not None else None) if owner.subresource == "scale" else time
     managed.entries[owner] = done
@@ -343,7 +389,8 @@ def keep_times_of_no_change(old: Mapping[str, Any] | None, new: dict[str, Any]) 
     before, after = metadata_of(old).get("managedFields"), metadata_of(new).get("managedFields")
     if old is None or not isinstance(before, list) or not isinstance(after, list) or before == after:
         return
-    if _timeless(before) == _timeless(after) and equal(without_entries(old), without_entries(new)):
+    mine, theirs = without_entries(old), without_entries(new)
+    if mine == theirs and equal(mine, theirs) and _timeless(before) == _timeless(after):
         new["metadata"]["managedFields"] = before
 
 

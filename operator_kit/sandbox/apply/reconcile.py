@@ -10,9 +10,12 @@ __all__ = ["reconcile"]
 
 def reconcile(fields: FieldSet, structure: Structure) -> FieldSet:
     """The set, where everything below an atomic list or map is replaced by the list or map itself."""
+    if fields.fits is structure:
+        return fields
     atomic = FieldSet()
     _visit(fields, structure, (), atomic, whole=False)
     if atomic.empty():
+        fields.fits = structure
         return fields
     return fields.without_trees(atomic).union(atomic)
 

@@ -20,6 +20,7 @@ from operator_kit.sandbox.apply.managed import (
     Entry,
     Managed,
     Owner,
+    decode_kept,
     empty_object,
     keep_times_of_no_change,
     metadata_of,
@@ -89,7 +90,7 @@ def server_side_apply(
     reset = reset_fields(structure, subresource, has_status=has_status)
     time = timestamp(now)
     try:
-        managed = Managed.decode(metadata_of(live).get("managedFields"))
+        managed = decode_kept(live)
     except ValueError as exc:
         raise StatusError(500, "", f"failed to decode managed fields: {exc}") from None
     try:
@@ -100,7 +101,7 @@ def server_side_apply(
             record_update(managed, empty, base, first, api_version=api_version, structure=structure, reset=reset, time=time)
         _check(applied, structure, body_gvk)
         for entry in managed.entries.values():
-            entry.fields = reconcile(entry.fields, structure)
+            entry.set_fields(reconcile(entry.fields, structure))
         run = partial(_apply, base, applied, owner, managed.entries, api_version=api_version, structure=structure, reset=reset)
         try:
             made, managed.entries = run(force=force)
@@ -116,7 +117,7 @@ def server_side_apply(
     unchanged = equal(base, made)
     managed.strip(owner)
     if owner in managed.entries and not unchanged:
-        managed.entries[owner].time = time
+        managed.entries[owner] = Entry(managed.entries[owner].fields, api_version, time)
     if unchanged and live is not None:
         made = without_entries(live)
     out: dict[str, Any] = codec.clone(made)
@@ -158,7 +159,7 @@ def _apply(
     force: bool,
 ) -> tuple[dict[str, Any], dict[Owner, Entry]]:
     """Merge, prune and settle the ownership. Raises `_Conflicts`; the entries given are not changed."""
-    managed = Managed({key: Entry(entry.fields, entry.api_version, entry.time) for key, entry in entries.items()})
+    managed = Managed(entries).copy()
     merged = merge(live, applied, structure)
     last = managed.entries.get(owner)
     mine = to_field_set(applied, structure).without_trees(reset)

@@ -1,7 +1,7 @@
 """Patches: JSON merge (RFC 7386), JSON patch (RFC 6902) and strategic merge, as kube-apiserver applies them.
 
-`patch` never changes what it is given and answers with a new object. Whatever is wrong with a patch is a `StatusError` with the
-server's code and words. Apply patches are not here: see `operator_kit.sandbox.apply`.
+`patch` takes a private copy of the live object, which it may change, and answers with the new one. Whatever is wrong with a
+patch is a `StatusError` with the server's code and words. Apply patches are not here: see `operator_kit.sandbox.apply`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def patch(kind: PatchKind, live: dict[str, Any], body: bytes | str | Any, struct
 
     Args:
         kind: the patch type.
-        live: the object as it is; not changed.
+        live: a private copy of the object as it is: parts of it become the result.
         body: the patch, as sent (JSON text) or decoded.
         structure: the kind's structure; used by strategic patches only.
 
@@ -37,11 +37,11 @@ def patch(kind: PatchKind, live: dict[str, Any], body: bytes | str | Any, struct
     try:
         document = _decode(kind, body)
         if kind == "json":
-            patched = json_patch(codec.clone(live), document)
+            patched = json_patch(live, document)
         elif kind == "merge":
-            patched = merge_patch(codec.clone(live), document)
+            patched = merge_patch(live, document)
         else:
-            patched = strategic_merge(codec.clone(live), codec.clone(document), structure)
+            patched = strategic_merge(live, codec.clone(document), structure)
     except RecursionError:
         raise StatusError(400, "BadRequest", "error decoding patch: exceeded max depth") from None
     if not isinstance(patched, dict):
