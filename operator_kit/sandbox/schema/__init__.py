@@ -5,5 +5,6 @@ No function here raises anything but `StatusError` for what a client may send.
 """
 
 from operator_kit.sandbox.schema.compiled import Schema, compile_schema
+from operator_kit.sandbox.schema.crd import default_crd, validate_crd
 
-__all__ = ["Schema", "compile_schema"]
+__all__ = ["Schema", "compile_schema", "default_crd", "validate_crd"]

@@ -10,7 +10,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["INT64_MAX", "INT64_MIN", "go_float", "go_json", "go_value", "is_int64", "quote"]
+__all__ = ["INT64_MAX", "INT64_MIN", "Struct", "go_float", "go_json", "go_value", "is_int64", "quote"]
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -27,6 +27,10 @@ _SHORT_ESCAPES = {
 }
 _HTML_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _HTML = str.maketrans(_HTML_ESCAPES)
+
+
+class Struct(dict[str, Any]):
+    """A Go struct: `encoding/json` prints its fields in their order, not sorted."""
 
 
 def is_int64(value: Any) -> bool:
@@ -87,7 +91,7 @@ def go_json(value: Any) -> str:
 
 def _encode(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_text(str(name))}:{_encode(value[name])}" for name in sorted(value, key=str)) + "}"
+        return "{" + ",".join(f"{_text(str(name))}:{_encode(value[name])}" for name in _names(value)) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(_encode(item) for item in value) + "]"
     if isinstance(value, str):
@@ -99,6 +103,10 @@ def _encode(value: Any) -> str:
     if isinstance(value, int | float):
         return str(value) if is_int64(value) else go_float(_as_float(value), low=-6)
     return _text(str(value))
+
+
+def _names(value: dict[str, Any]) -> list[str]:
+    return list(value) if isinstance(value, Struct) else sorted(value, key=str)
 
 
 def _text(value: str) -> str:

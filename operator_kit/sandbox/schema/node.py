@@ -14,8 +14,8 @@ from operator_kit.sandbox.status import StatusError
 
 __all__ = ["ABSENT", "MAX_DEPTH", "Node", "Rule", "has_rules", "parse", "sub_schema"]
 
-MAX_DEPTH = 100
-"""How deep a schema may nest. The API server has no such limit; CRDs in the wild stay far below it."""
+MAX_DEPTH = 150
+"""How deep the JSON of a schema may nest. The API server has no such limit; CRDs in the wild stay far below it."""
 
 
 class _Absent:

@@ -105,15 +105,24 @@ def _cause(problem: Problem, path: str, text: str, prefix: str) -> Cause:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal; unlike Python's `==`, true is not 1."""
+    """Whether two JSON values are equal; unlike Python's `==`, true is not 1. Values too deep to compare are not."""
+    try:
+        return _same(left, right)
+    except RecursionError:
+        return False
+
+
+def _same(left: Any, right: Any) -> bool:
+    if left is right:
+        return True
     if isinstance(left, dict):
         return (
             isinstance(right, dict)
             and len(left) == len(right)
-            and all(key in right and same(item, right[key]) for key, item in left.items())
+            and all(key in right and _same(item, right[key]) for key, item in left.items())
         )
     if isinstance(left, list):
-        return isinstance(right, list) and len(left) == len(right) and all(map(same, left, right))
+        return isinstance(right, list) and len(left) == len(right) and all(map(_same, left, right))
     return isinstance(left, bool) is isinstance(right, bool) and bool(left == right)
 
 
