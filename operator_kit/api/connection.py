@@ -100,6 +100,12 @@ class _Pool(HTTPConnectionPool):
 class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _ScopedTLS
 
+    def _validate_conn(self, conn: Any) -> None:
+        # As urllib3's, without its warning for each connection to a server that a kubeconfig says not to verify: the transport
+        # says so once.
+        if conn.is_closed:
+            conn.connect()
+
 
 def adopt(manager: urllib3.PoolManager) -> None:
     """Let a pool manager make our connections. A SOCKS proxy keeps its own: those can be cancelled between reads only."""

@@ -336,6 +336,8 @@ class Transport:
         configuration.connection_pool_maxsize = self._pool_size
         if urlsplit(configuration.host).hostname in {"127.0.0.1", "::1", "localhost"}:
             configuration.proxy = None  # as Go's clients: a proxy of the environment is not for this machine
+        if configuration.host.startswith("https:") and not configuration.verify_ssl:
+            log.warning("the certificate of %s is not verified: %s says so", configuration.host, source.description)
         client = kubernetes.client.ApiClient(configuration)
         pool = client.rest_client.pool_manager
         adopt(pool)

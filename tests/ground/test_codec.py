@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,3 +53,38 @@ def test_what_is_not_json_is_a_value_error(decode: Any, text: bytes) -> None:
 def test_nesting_without_end_is_a_value_error_not_a_crash(decode: Any) -> None:
     with pytest.raises(ValueError, match=r"deep|recursion"):
         decode(b"[" * 200_000)
+
+
+@pytest.mark.parametrize("visit_items", [codec.visit_items, codec._std_visit_items])
+def test_a_list_is_decoded_item_by_item(visit_items: Callable[..., Any]) -> None:
+    seen: list[Any] = []
+    text = ' {"a" : [1], "items": [ {"x":1} , {"y":"\\u00fc"}, null ], "kind":"L", "metadata": {"items": []} } '
+    assert visit_items(text.encode(), seen.append) == {"a": [1], "kind": "L", "metadata": {"items": []}}
+    assert seen == [{"x": 1}, {"y": "ü"}, None]
+    for empty in (b'{"items":[]}', b'{"items":null}', b"{}"):
+        assert visit_items(empty, seen.append) == {}
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("visit_items", [codec.visit_items, codec._std_visit_items])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        '{"items":[1',
+        '{"items":[1 2]}',
+        '{"items":[1],}',
+        '{"items":[1]} x',
+        '{"items":{}',
+        '{"a" 1}',
+        '{"a":1 "b":2}',
+        '{"items":[NaN]}',
+        '{"items":[,1]}',
+    ],
+)
+def test_what_is_no_list_document_is_refused(visit_items: Callable[..., Any], text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        visit_items(text.encode(), lambda item: None)
