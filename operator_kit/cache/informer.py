@@ -157,6 +157,11 @@ class Informer:
         """See `Store.when_seen`. Ask `covers` first."""
         return self.store.when_seen(write, callback)
 
+    def wait_told(self) -> None:
+        """Return once the handlers have heard of everything that the store holds now. Not from a handler."""
+        with self._telling:
+            return
+
     def status(self) -> InformerStatus:
         """How it is."""
         registrations = self._registrations

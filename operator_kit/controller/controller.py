@@ -27,7 +27,7 @@ from operator_kit.controller.context import Scope
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
 from operator_kit.controller.listers import Caches
-from operator_kit.controller.outcome import Action, Decision
+from operator_kit.controller.outcome import Action, Decision, describe_error
 from operator_kit.controller.report import FailureLog
 from operator_kit.controller.run import Finished, Runner
 from operator_kit.controller.sources import mapped_source, own_source, owner_source
@@ -81,6 +81,7 @@ class _Trouble:
     failures: int = 0
     conflicts: int = 0
     uid: str = ""
+    error: str = ""  # in one line, for who looks at it
     stale: str = ""  # the version a conflicting run saw: a newer one in the cache runs the key
     retrying: bool = False  # it failed and waits for a delay of the author's choice
 
@@ -249,6 +250,11 @@ class Controller:
         with self._lock:
             return not any(trouble.stale or trouble.retrying for trouble in self._troubles.values())
 
+    def errors(self) -> dict[str, str]:
+        """The keys whose last run did not end well, each with its error in one line."""
+        with self._lock:
+            return {key: trouble.error for key, trouble in self._troubles.items() if trouble.error}
+
     def __repr__(self) -> str:
         return f"<Controller {self.name} {'started' if self._threads else 'not started'} {self.queue!r}>"
 
@@ -397,6 +403,7 @@ class Controller:
         with self._lock:
             trouble = self._troubles.setdefault(key, _Trouble())
             trouble.uid = entry.uid
+            trouble.error = describe_error(decision.error) if decision.error is not None else ""
             if decision.action is Action.CONFLICT:
                 trouble.conflicts += 1
                 conflicts = trouble.conflicts

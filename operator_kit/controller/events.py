@@ -86,10 +86,12 @@ class EventRecorder:
         client: the API server.
         clock: for times and the thread's waits.
         instance: names this process in `reportingInstance`; the host name and process id by default.
+        timeout: seconds one call may take; ten at most.
     """
 
-    def __init__(self, client: Client, *, clock: Clock | None = None, instance: str = "") -> None:
+    def __init__(self, client: Client, *, clock: Clock | None = None, instance: str = "", timeout: float = CALL_TIMEOUT) -> None:
         self._client = client
+        self._timeout = min(timeout, CALL_TIMEOUT)
         self._clock = clock or Clock()
         self._instance = (instance or f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}")[:128]
         self._condition = threading.Condition()
@@ -185,8 +187,8 @@ class EventRecorder:
     def _time_left(self) -> float:
         """How long a call may take: less when the recorder is to stop soon."""
         if self._deadline is None:
-            return CALL_TIMEOUT
-        return min(CALL_TIMEOUT, self._deadline - self._clock.monotonic())
+            return self._timeout
+        return min(self._timeout, self._deadline - self._clock.monotonic())
 
     def _until_next_patch(self) -> float | None:
         """Seconds until a series must be patched; None when none is pending.

@@ -74,6 +74,8 @@ class Runner:
         self._finalizer = finalizer
         self._loop = loop
         self._kind = _Kind()
+        # What is written after the author's function: not part of its time, but of no other limit than any call.
+        self._last_call = min(STATUS_TIMEOUT, scope.request_timeout)
         self._lock = threading.Lock()
         self._async_runs: dict[str, AsyncRun] = {}
 
@@ -178,7 +180,7 @@ class Runner:
                 run.obj,
                 self._finalizer,
                 field_manager=scope.field_manager,
-                timeout=STATUS_TIMEOUT,
+                timeout=self._last_call,
             )
         except NotFound:
             newer = None
@@ -192,7 +194,7 @@ class Runner:
         """Report the outcome and write the status. A failed write is the outcome where there was no other failure."""
         reported = self._report(run, context, decision)
         try:
-            context._write_status(STATUS_TIMEOUT)  # noqa: SLF001
+            context._write_status(self._last_call)  # noqa: SLF001
         except Invalid as exc:
             if not reported:
                 return self._status_failed(run, decision, exc)
@@ -200,7 +202,7 @@ class Runner:
             self._kind.takes_report = False
             context._draft.conditions.pop(REPORT_CONDITION, None)  # noqa: SLF001
             try:
-                context._write_status(STATUS_TIMEOUT)  # noqa: SLF001
+                context._write_status(self._last_call)  # noqa: SLF001
             except Exception as again:  # noqa: BLE001
                 return self._status_failed(run, decision, again)
         except Exception as exc:  # noqa: BLE001
