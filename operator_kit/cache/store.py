@@ -338,7 +338,9 @@ class Store:
         return self.advance(str(version)) if not _older(version, self._version) else Verdict()
 
     def _bury(self, uid: str, version: Version) -> None:
-        self._tombstones[uid] = version
+        # A late deletion must not make a later one look earlier; and the latest burial is the last to be forgotten.
+        earlier = self._tombstones.pop(uid, None)
+        self._tombstones[uid] = earlier if earlier is not None and _older(version, earlier) else version
         if len(self._tombstones) > _TOMBSTONES:
             del self._tombstones[next(iter(self._tombstones))]
 
