@@ -51,12 +51,35 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
     metavar="SECONDS",
     help="Seconds between the steps of a Pod's life.  [1]",
 )
+@click.option(
+    "--rbac",
+    is_flag=True,
+    help="Authorise requests by the roles it holds. Turns on --tls: kubectl sends tokens over nothing else.",
+)
+@click.option("--tls", is_flag=True, help="Serve HTTPS, with a certificate made for this run.")
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Keep the objects in this file across restarts.",
+)
 def sandbox(
-    *, port: int, host: str, kubeconfig: Path | None, loads: tuple[Path, ...], workloads: bool, workloads_delay: float
+    *,
+    port: int,
+    host: str,
+    kubeconfig: Path | None,
+    loads: tuple[Path, ...],
+    workloads: bool,
+    workloads_delay: float,
+    rbac: bool,
+    tls: bool,
+    state: Path | None,
 ) -> None:
     """Run an embedded Kubernetes API server until Ctrl-C or SIGTERM.
 
-    It keeps everything in memory and asks nobody for a password: for development and tests on one's own machine.
+    For development and tests on one's own machine: without --rbac it asks nobody who they are, and without --state it keeps
+    everything in memory.
     """
     try:
         from operator_kit.sandbox import Sandbox
@@ -67,7 +90,8 @@ def sandbox(
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         with ExitStack() as stack:
-            server = Sandbox(host=host, port=port, workloads=workloads_delay if workloads else None)
+            delay = workloads_delay if workloads else None
+            server = Sandbox(host=host, port=port, workloads=delay, rbac=rbac, tls=tls or rbac, state=state)
             count = server.load(*loads)
             stack.enter_context(server)
             if kubeconfig is None:

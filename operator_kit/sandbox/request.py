@@ -28,8 +28,6 @@ class RequestInfo:
     namespace: str = ""
     name: str = ""
     path: str = ""
-    user: str = ""
-    groups: tuple[str, ...] = ()
     user_agent: str = ""
 
 

@@ -10,12 +10,15 @@ The thread is named "sandbox" and ends with `stop`. Everything the server does h
 from __future__ import annotations
 
 import asyncio
+import base64
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import yaml
 from aiohttp import web
@@ -27,12 +30,19 @@ from operator_kit.sandbox.faults import Faults
 from operator_kit.sandbox.http.app import App
 from operator_kit.sandbox.http.bodies import BODY_LIMIT
 from operator_kit.sandbox.loading import load_into, read_documents
+from operator_kit.sandbox.state import capture, read_state, restore, write_state
+
+if TYPE_CHECKING:
+    from operator_kit.sandbox.tls import Certificates
 
 __all__ = ["Sandbox"]
 
 T = TypeVar("T")
 
 _STOP_TIMEOUT = 10.0
+_STATE_INTERVAL = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Sandbox:
@@ -47,6 +57,9 @@ class Sandbox:
         watch_timeout: seconds a watch runs at least that asks for no time of its own.
         workloads: seconds between the steps in which Deployments, StatefulSets, Jobs and Pods make progress (see
             `operator_kit.sandbox.workloads`); None for a bare API server, in which nothing happens to them.
+        rbac: authorise requests by the Role objects the server holds; without, everyone may do everything.
+        tls: serve HTTPS with a certificate made for this run. kubectl sends tokens over nothing else.
+        state: a file that keeps the objects across restarts; None to keep them in memory alone.
     """
 
     def __init__(
@@ -59,6 +72,9 @@ class Sandbox:
         bookmark_interval: float = 60.0,
         watch_timeout: float = 1800.0,
         workloads: float | None = None,
+        rbac: bool = False,
+        tls: bool = False,
+        state: str | Path | None = None,
     ) -> None:
         if workloads is not None and not 0 <= workloads < float("inf"):
             raise UsageError(f"workloads: {workloads!r} is no number of seconds")
@@ -69,7 +85,13 @@ class Sandbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self.engine = Engine(clock=clock, history=history)
-        self.app = App(self.engine, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout)
+        self.app = App(self.engine, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout, rbac=rbac)
+        self._certificates = _certificates(host, clock) if tls else None
+        self._state = Path(state) if state is not None else None
+        if self._state is not None and (document := read_state(self._state)) is not None:
+            restore(self.engine, document)
+        if rbac:
+            self.app.guard.bootstrap(self.engine.writer)
 
     # ------------------------------------------------------------------ life
 
@@ -124,7 +146,8 @@ class Sandbox:
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._host, self._port, reuse_address=True, backlog=1024)
+            context = self._certificates.context if self._certificates is not None else None
+            site = web.TCPSite(runner, self._host, self._port, reuse_address=True, backlog=1024, ssl_context=context)
             await site.start()
         except OSError as exc:
             await runner.cleanup()
@@ -135,12 +158,32 @@ class Sandbox:
             self._start_workloads(loop, self._workloads)
         assert runner.addresses
         started.set_result(runner.addresses[0][1])
+        keeper = asyncio.create_task(self._keep(self._state)) if self._state is not None else None
         await self._stop.wait()
         self.app.ready = False
         self.app.faulty.release()
         self.engine.end_watches()
         await runner.cleanup()
         self.engine.world.attach(None)
+        if keeper is not None and self._state is not None:
+            await keeper
+            write_state(self._state, capture(self.engine))
+
+    async def _keep(self, path: Path) -> None:
+        """Write the state a moment after it changed, away from the loop."""
+        assert self._stop is not None
+        written = -1
+        while not self._stop.is_set():
+            version = self.engine.world.storage.version
+            if version != written:
+                document = capture(self.engine)
+                try:
+                    await asyncio.to_thread(write_state, path, document)
+                    written = version
+                except UsageError as exc:
+                    _log.error("%s", exc)  # a full disk needs no traceback; the next turn tries again
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _STATE_INTERVAL)
 
     def _start_workloads(self, loop: asyncio.AbstractEventLoop, delay: float) -> None:
         from operator_kit.sandbox.workloads import Workloads
@@ -157,8 +200,9 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """`http://HOST:PORT`."""
-        return f"http://{self._host}:{self._port}"
+        """`http://HOST:PORT`, or `https://` with TLS."""
+        scheme = "http" if self._certificates is None else "https"
+        return f"{scheme}://{self._host}:{self._port}"
 
     @property
     def port(self) -> int:
@@ -166,12 +210,17 @@ class Sandbox:
         return self._port
 
     def kubeconfig(self) -> dict[str, Any]:
-        """A kubeconfig whose only context is this server."""
+        """A kubeconfig whose only context is this server, as its administrator."""
+        cluster, user = {"server": self.url}, {}
+        if self._certificates is not None:
+            cluster["certificate-authority-data"] = base64.b64encode(self._certificates.authority).decode()
+        if self.app.guard.enforce:
+            user["token"] = self.app.guard.admin_token
         return {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "sandbox", "cluster": {"server": self.url}}],
-            "users": [{"name": "sandbox", "user": {}}],
+            "clusters": [{"name": "sandbox", "cluster": cluster}],
+            "users": [{"name": "sandbox", "user": user}],
             "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": "default"}}],
             "current-context": "sandbox",
         }
@@ -231,3 +280,11 @@ class Sandbox:
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=BODY_LIMIT + 1)
+
+
+def _certificates(host: str, clock: Clock | None) -> Certificates:
+    try:
+        from operator_kit.sandbox.tls import make_certificates
+    except ImportError as exc:
+        raise UsageError(f"TLS needs {exc.name}: pip install 'operator-kit[sandbox]'") from None
+    return make_certificates(host, clock=clock)

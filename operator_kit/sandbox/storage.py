@@ -178,6 +178,14 @@ class ResourceStore:
         self._record(Event(self, old, entry, version))
         return entry
 
+    def restore(self, key: str, obj: dict[str, Any]) -> Entry:
+        """Put an object back at the version it was stored with. For a storage that has no readers yet."""
+        entry = Entry(key, obj, int(obj["metadata"]["resourceVersion"]))
+        insort(self._keys, key)
+        self._entries[key] = entry
+        self._record(Event(self, None, entry, entry.version))
+        return entry
+
     def remove(self, key: str) -> Entry:
         """Take an object out. Raises `KeyError` when it is not there."""
         old = self._entries.pop(key)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from operator_kit.sandbox.engine import Engine
 from operator_kit.sandbox.faults import Faults
+from operator_kit.sandbox.guard import Guard
 from operator_kit.sandbox.http import bodies, documents, responses
 from operator_kit.sandbox.http.call import Call
 from operator_kit.sandbox.http.faulty import Faulty
@@ -32,28 +33,28 @@ from operator_kit.sandbox.status import (
     wrong_method,
 )
 
-__all__ = ["App", "Hook"]
+__all__ = ["App"]
 
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
-Hook = Callable[[RequestInfo, web.BaseRequest], Awaitable[web.StreamResponse | None]]
-"""Looks at a request before it is handled, and may answer in its place: authorisation, faults."""
 
 
 class App:
-    """The request handler of one engine. `hooks` run in order before every resource request."""
+    """The request handler of one engine. With `rbac`, requests are authorised by the roles it holds."""
 
-    def __init__(self, engine: Engine, *, bookmark_interval: float = 60.0, watch_timeout: float = 1800.0) -> None:
+    def __init__(
+        self, engine: Engine, *, bookmark_interval: float = 60.0, watch_timeout: float = 1800.0, rbac: bool = False
+    ) -> None:
         self.engine = engine
-        self.hooks: list[Hook] = []
         self.ready = True
+        self.guard = Guard(engine.world, enforce=rbac)
         self.faults = Faults()
         self.faulty = Faulty(self.faults, self._answer)
         self._documents = documents.Documents(engine)
         self._reads = Reads(engine, self.faulty, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout)
         self._writes = Writes(engine)
-        self._special = Special(engine)
+        self._special = Special(engine, self.guard)
         self._handlers: dict[str, Handler] = {
             "get": self._reads.get,
             "list": self._reads.list,
@@ -81,14 +82,13 @@ class App:
         raw = request.raw_path
         path, _, query_text = raw.partition("?")
         target = parse(path)
+        user = self.guard.identify(request.headers.get("Authorization", ""))
         if target is None:
+            self.guard.check(user, RequestInfo(request.method.lower(), path=path))
             return await self._documents.answer(request, path, Query(query_text))
         query = Query(query_text)
         info = self._info(request, path, target, query)
-        for hook in self.hooks:
-            response = await hook(info, request)
-            if response is not None:
-                return response
+        self.guard.check(user, info)
         served = self.engine.world.registry.get(target.group, target.version, target.plural)
         if served is None:
             if self.engine.world.registry.is_builtin(target.group) and self.engine.world.registry.has_version(
@@ -100,7 +100,7 @@ class App:
         if handler is None:
             return responses.not_found_page()
         body = await bodies.read_body(request) if request.method != "GET" else b""
-        return await handler(Call(request, info, target, served, query, body))
+        return await handler(Call(request, info, target, served, query, body, user))
 
     @staticmethod
     def _info(request: web.BaseRequest, path: str, target: Target, query: Query) -> RequestInfo:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from operator_kit.sandbox.http.negotiate import Accept, choose
 from operator_kit.sandbox.http.paths import Target
+from operator_kit.sandbox.rbac import ADMIN, User
 from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.request import Query, RequestInfo, WriteOptions
 from operator_kit.sandbox.views import MetadataView, TableView, View
@@ -25,6 +26,7 @@ class Call:
     served: Served
     query: Query
     body: bytes = b""
+    user: User = ADMIN
 
     @property
     def content_type(self) -> str:

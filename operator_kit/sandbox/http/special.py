@@ -9,6 +9,7 @@ from aiohttp import web
 
 from operator_kit.sandbox import reviews
 from operator_kit.sandbox.engine import Engine
+from operator_kit.sandbox.guard import Guard
 from operator_kit.sandbox.http import bodies
 from operator_kit.sandbox.http.call import Call
 from operator_kit.sandbox.http.responses import document, text
@@ -26,8 +27,9 @@ _CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Suc
 class Special:
     """Handlers for what is not read from or written to storage in the common way."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, guard: Guard) -> None:
         self._engine = engine
+        self._guard = guard
         self._subresources: dict[tuple[str, str], Handler] = {
             ("serviceaccounts", "token"): self._token,
             ("pods", "eviction"): self._evict,
@@ -45,7 +47,7 @@ class Special:
 
     async def _review(self, call: Call) -> web.StreamResponse:
         obj = bodies.decode_object(call.body, call.content_type, call.served)
-        return document(reviews.answer(call.served, call.info, obj), 201)
+        return document(reviews.answer(self._guard, call.served, call.user, obj), 201)
 
     async def _token(self, call: Call) -> web.StreamResponse:
         self._engine.reader.get(call.served, call.info.namespace, call.info.name)

@@ -1,0 +1,176 @@
+"""A server that authorises, speaks TLS and keeps its state, as clients and restarts meet it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operator_kit.errors import ConfigError
+from operator_kit.sandbox import Sandbox
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+def call(sandbox: Sandbox, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+    config = sandbox.kubeconfig()
+    authority = config["clusters"][0]["cluster"].get("certificate-authority-data")
+    context = ssl.create_default_context(cadata=base64.b64decode(authority).decode()) if authority else None
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(sandbox.url + path, data=data, method=method, headers={"Content-Type": "application/json"})
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=10, context=context) as response:
+            return response.status, json.loads(response.read() or b"null") if "json" in response.headers["Content-Type"] else None
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def admin(sandbox: Sandbox) -> str:
+    return str(sandbox.kubeconfig()["users"][0]["user"]["token"])
+
+
+@pytest.fixture
+def guarded() -> Iterator[Sandbox]:
+    with Sandbox(rbac=True) as sandbox:
+        yield sandbox
+
+
+def account(sandbox: Sandbox, *rules: dict[str, Any]) -> str:
+    """A service account bound to these rules in the namespace default. Returns its token."""
+    boss = admin(sandbox)
+    api = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+    assert call(sandbox, "POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "op"}}, boss)[0] == 201
+    assert call(sandbox, "POST", f"{api}/roles", {"metadata": {"name": "op"}, "rules": list(rules)}, boss)[0] == 201
+    binding = {
+        "metadata": {"name": "op"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "op"},
+        "subjects": [{"kind": "ServiceAccount", "name": "op", "namespace": "default"}],
+    }
+    assert call(sandbox, "POST", f"{api}/rolebindings", binding, boss)[0] == 201
+    status, made = call(sandbox, "POST", "/api/v1/namespaces/default/serviceaccounts/op/token", {"spec": {}}, boss)
+    assert status == 201
+    return str(made["status"]["token"])
+
+
+def test_a_service_account_may_do_what_its_role_says_and_no_more(guarded: Sandbox) -> None:
+    token = account(guarded, {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "create"]})
+    assert call(guarded, "POST", MAPS, {"metadata": {"name": "a"}}, token)[0] == 201
+    assert call(guarded, "GET", MAPS, token=token)[0] == 200
+    status, answer = call(guarded, "DELETE", f"{MAPS}/a", token=token)
+    assert status == 403
+    assert answer["message"] == (
+        'configmaps "a" is forbidden: User "system:serviceaccount:default:op" cannot delete resource "configmaps" '
+        'in API group "" in the namespace "default"'
+    )
+    assert call(guarded, "GET", "/api/v1/configmaps", token=token)[0] == 403
+    assert call(guarded, "GET", f"{MAPS}?watch=1&timeoutSeconds=1", token=token)[0] == 403
+
+
+def test_discovery_is_open_to_all_who_are_known(guarded: Sandbox) -> None:
+    token = account(guarded)
+    assert call(guarded, "GET", "/apis/apps/v1", token=token)[0] == 200
+    assert call(guarded, "GET", "/apis/apps/v1")[0] == 403
+    assert call(guarded, "GET", "/readyz")[0] == 200
+
+
+def test_a_token_that_is_nobodys_is_401(guarded: Sandbox) -> None:
+    token = account(guarded)
+    for bad in ("nonsense", token[:-2] + "xx", token.rpartition(".")[0] + ".sandbox"):
+        assert call(guarded, "GET", MAPS, token=bad)[0] == 401
+
+
+def test_the_token_of_a_deleted_account_is_worth_nothing(guarded: Sandbox) -> None:
+    token = account(guarded, {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]})
+    assert call(guarded, "GET", MAPS, token=token)[0] == 200
+    assert call(guarded, "DELETE", "/api/v1/namespaces/default/serviceaccounts/op", token=admin(guarded))[0] == 200
+    assert call(guarded, "GET", MAPS, token=token)[0] == 401
+
+
+def test_reviews_say_what_would_be_decided(guarded: Sandbox) -> None:
+    token = account(guarded, {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]})
+
+    def allowed(verb: str, namespace: str) -> bool:
+        spec = {"resourceAttributes": {"verb": verb, "resource": "configmaps", "namespace": namespace}}
+        answer = call(guarded, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": spec}, token)[1]
+        return bool(answer["status"]["allowed"])
+
+    assert (allowed("get", "default"), allowed("list", "default"), allowed("get", "other")) == (True, False, False)
+    review = {"spec": {"namespace": "default"}}
+    rules = call(guarded, "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review, token)[1]["status"]
+    assert {"verbs": ["get"], "apiGroups": [""], "resources": ["configmaps"]} in rules["resourceRules"]
+    who = call(guarded, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, token)[1]
+    assert who["status"]["userInfo"]["username"] == "system:serviceaccount:default:op"
+    told = call(guarded, "POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": token}}, admin(guarded))[1]
+    assert told["status"]["authenticated"] is True
+
+
+def test_without_rbac_nobody_is_refused() -> None:
+    with Sandbox() as sandbox:
+        assert call(sandbox, "GET", MAPS, token="whatever")[0] == 200
+        assert call(sandbox, "GET", MAPS)[0] == 200
+
+
+def test_tls_is_verified_by_the_authority_of_the_kubeconfig() -> None:
+    with Sandbox(tls=True) as sandbox:
+        assert sandbox.url.startswith("https://")
+        assert call(sandbox, "GET", MAPS)[0] == 200
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            urllib.request.urlopen(sandbox.url + "/readyz", timeout=10)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_kubectl_is_the_administrator_by_its_kubeconfig(tmp_path: Path) -> None:
+    with Sandbox(rbac=True, tls=True) as sandbox:
+        kubeconfig = sandbox.write_kubeconfig(tmp_path / "kubeconfig")
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(kubeconfig)}
+        done = subprocess.run(
+            ["kubectl", "auth", "whoami", "-o", "json"], capture_output=True, text=True, env=env, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["status"]["userInfo"]["username"] == "kubernetes-admin"
+
+
+def test_state_outlives_the_server(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    with Sandbox(state=file) as first:
+        first.load(Path(__file__).parents[2] / "examples" / "website" / "crd.yaml")
+        owner = {"apiVersion": "example.com/v1", "kind": "Website", "metadata": {"name": "a"}, "spec": {"html": "x"}}
+        made = call(first, "POST", "/apis/example.com/v1/namespaces/default/websites", owner)[1]
+        reference = {"apiVersion": "example.com/v1", "kind": "Website", "name": "a", "uid": made["metadata"]["uid"]}
+        child = {"metadata": {"name": "child", "ownerReferences": [reference]}}
+        assert call(first, "POST", MAPS, child)[0] == 201
+        before = call(first, "GET", MAPS)[1]
+    with Sandbox(state=file) as second:
+        after = call(second, "GET", MAPS)[1]
+        assert after["items"] == before["items"]
+        assert int(after["metadata"]["resourceVersion"]) >= int(before["metadata"]["resourceVersion"])
+        assert call(second, "GET", "/apis/example.com/v1/namespaces/default/websites/a")[1] == made
+        assert call(second, "DELETE", "/apis/example.com/v1/namespaces/default/websites/a")[0] == 200
+        status, gone = call(second, "GET", f"{MAPS}?watch=1&resourceVersion=5&timeoutSeconds=1")
+        assert (status, gone["object"]["code"]) == (200, 410)
+    with Sandbox(state=file) as third:
+        assert "child" not in [item["metadata"]["name"] for item in call(third, "GET", MAPS)[1]["items"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "is no JSON"), ("[]", "was not written by a sandbox"), ('{"format": "x"}', "not written by")]
+)
+def test_a_state_file_that_is_none_is_refused_and_kept(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "state.json"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        Sandbox(state=file)
+    assert file.read_text() == text
