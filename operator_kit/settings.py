@@ -102,10 +102,9 @@ def _convert(field: dataclasses.Field[Any], value: Any, origin: str) -> Any:
         if kind == "duration":
             return parse_duration(value)
         if kind == "count":
-            number = int(str(value))
-            if number < 1:
-                raise ValueError(f"{value!r} is not 1 or more")
-            return number
+            if not str(value).isdecimal() or int(value) < 1:
+                raise ValueError(f"{value!r} is not a whole number of 1 or more")
+            return int(value)
         if kind == "flag":
             if isinstance(value, bool):
                 return value

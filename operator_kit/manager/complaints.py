@@ -31,31 +31,35 @@ class Complaints:
         self._clock = clock
         self._troubles: dict[str, _Trouble] = {}
 
-    def say(self, subject: str, text: str, *, level: int = logging.WARNING) -> None:
-        """There is a trouble. Logged if it is new or has changed, and reminded of after 30 s, a minute, … ten minutes."""
+    def say(self, subject: str, text: str, *, told: bool = False) -> None:
+        """There is a trouble. Logged if it is new or has changed, and reminded of after 30 s, a minute, … ten minutes.
+
+        `told`: somebody else logs it when it begins, changes and ends; only the reminders are left to do.
+        """
         now = self._clock.monotonic()
         trouble = self._troubles.get(subject)
         if trouble is None:
             self._troubles[subject] = _Trouble(text, now, now + FIRST_REMINDER, FIRST_REMINDER)
-            _log.log(level, "%s", text)
-        elif trouble.text != text and now - trouble.since < 1.0:
-            trouble.text = text
-        elif trouble.text != text or now >= trouble.next:
+            if not told:
+                _log.warning("%s", text)
+            return
+        changed = trouble.text != text and not told
+        trouble.text = text
+        if changed or now >= trouble.next:
             trouble.interval = min(LAST_REMINDER, trouble.interval * 2)
             trouble.next = now + trouble.interval
-            trouble.text = text
-            _log.log(level, "%s (for %s now)", text, format_duration(now - trouble.since))
+            _log.warning("%s (for %s now)", text, format_duration(now - trouble.since))
 
-    def over(self, subject: str, text: str) -> None:
-        """The trouble, if there was one, is over."""
+    def over(self, subject: str, text: str = "") -> None:
+        """The trouble, if there was one, is over; said with this text, if any."""
         trouble = self._troubles.pop(subject, None)
-        if trouble is not None:
+        if trouble is not None and text:
             _log.info("%s, after %s", text, format_duration(self._clock.monotonic() - trouble.since))
 
-    def since(self, subject: str) -> float | None:
-        """Seconds the trouble has lasted, or None."""
+    def since(self, subject: str) -> float:
+        """Seconds the trouble has lasted; 0 where there is none."""
         trouble = self._troubles.get(subject)
-        return None if trouble is None else self._clock.monotonic() - trouble.since
+        return 0.0 if trouble is None else self._clock.monotonic() - trouble.since
 
     def subjects(self) -> list[str]:
         """What is in trouble."""

@@ -19,7 +19,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from operator_kit.cache import Informers
+from operator_kit.cache import Informers, ReflectorSettings
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller import Controller, EventRecorder, Limits, Reconciler, Registry
 from operator_kit.controller.aio import LoopThread
@@ -66,6 +66,7 @@ class Manager:
         settings: what the operator was told.
         clock: the clock.
         metrics: where the sinks of all parts are.
+        reflector: times of the caches that the settings do not name: tests make them short.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Manager:
         *,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
+        reflector: ReflectorSettings | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = metrics or Metrics()
@@ -84,15 +86,18 @@ class Manager:
         self._stop = Signal(self._clock)
         self._done = Signal(self._clock)
         self._loop = LoopThread()
-        self.recorder = EventRecorder(client, clock=self._clock)
-        self.informers = Informers(client, clock=self._clock, resync=self.settings.resync, watch=self.settings.watch)
+        self.recorder = EventRecorder(client, clock=self._clock, timeout=self.settings.request_timeout)
+        self.informers = Informers(
+            client, clock=self._clock, resync=self.settings.resync, watch=self.settings.watch, settings=reflector
+        )
         self.metrics.register(lambda: informer_families(self.informers))
         self._registry = registry
         self.controllers: tuple[Controller, ...] = ()
         self._complaints = Complaints(self._clock)  # only the thread of `run` touches it
         self._lock = threading.Lock()
-        self._troubles: dict[str, tuple[str, ExitCode]] = {}  # under the lock; by controller: what keeps it from starting
+        self._troubles: dict[str, str] = {}  # under the lock; by controller: what keeps it from starting
         self._fatal: UsageError | None = None  # under the lock
+        self._names: set[str] = set()
         self._quiet_since: float | None = None
         self._seen_runs = -1
 
@@ -108,6 +113,7 @@ class Manager:
             UsageError: something that waiting does not mend, such as a kind that can mean several. Everything is stopped by then.
         """
         self.controllers = tuple(self._controller(made) for made in self._registry)
+        self._names = {controller.name for controller in self.controllers}
         binds = [_Bind(controller) for controller in self.controllers]
         binder = threading.Thread(target=self._bind_all, args=(binds,), name="binder", daemon=True)
         began = self._clock.monotonic()
@@ -149,6 +155,12 @@ class Manager:
             and self.recorder.idle()
             and all(controller.synced() and controller.idle() for controller in self.controllers)
         )
+
+    def problems(self) -> list[str]:
+        """What keeps controllers from starting, and caches from being kept up, just now; in words for people."""
+        with self._lock:
+            waiting = list(self._troubles.values())
+        return list(dict.fromkeys([*waiting, *(status.problem for status in self.informers.status() if status.problem)]))
 
     # ------------------------------------------------------------------ running
 
@@ -206,34 +218,43 @@ class Manager:
         elif now - self._quiet_since >= SETTLE:
             _log.info("idle: %d objects are reconciled, nothing is left to do", sum(len(c.caches.own) for c in self.controllers))
             return ExitCode.OK
+        lasting = max((self._complaints.since(subject) for subject in self._complaints.subjects()), default=0.0)
+        if not self.started():
+            lasting = max(lasting, now - began)
+        return self._give_up() if lasting >= self.settings.cache_sync_timeout else None
+
+    def _give_up(self) -> ExitCode:
+        """Say what kept the operator from becoming idle, and tell an absent server from a kind that is not there."""
         with self._lock:
             troubles = list(self._troubles.values())
-        lasting = max((self._complaints.since(subject) or 0.0 for subject in self._complaints.subjects()), default=0.0)
-        if (not self.started() and now - began >= self.settings.cache_sync_timeout) or (
-            troubles and lasting >= self.settings.cache_sync_timeout
-        ):
-            unreachable = any(code is ExitCode.UNREACHABLE for _, code in troubles)
-            code = ExitCode.UNREACHABLE if unreachable else ExitCode.NOT_SYNCED
-            text = troubles[0][0] if troubles else "the caches are not synced"
-            _log.error("giving up after %s: %s", format_duration(self.settings.cache_sync_timeout), text)
-            return code
-        return None
+        troubles += [status.problem for status in self.informers.status() if status.problem]
+        code = ExitCode.NOT_SYNCED
+        try:
+            self._client.discovery.refresh()
+        except ConnectionFailed as exc:
+            code, troubles = ExitCode.UNREACHABLE, [str(exc)]
+        except ApiError as exc:
+            troubles.append(str(exc))
+        text = troubles[0] if troubles else "the caches are not synced"
+        _log.error("giving up after %s: %s", format_duration(self.settings.cache_sync_timeout), text)
+        return code
 
     def _complain(self) -> None:
         """Say what is wrong, once in a while; and what is no longer wrong."""
         with self._lock:
-            now = {subject: text for subject, (text, _) in self._troubles.items()}
-        for status in self.informers.status():
-            if status.problem:
-                now[f"cache of {status.resource.kind}"] = status.problem
+            waiting = dict(self._troubles)
+        # The informers say themselves when they fail and when they work again; here they are only reminded of.
+        failing = {
+            f"{status.resource} {status.namespace}": status.problem for status in self.informers.status() if status.problem
+        }
         said: set[str] = set()
-        for subject, text in now.items():
+        for subject, text in (*waiting.items(), *failing.items()):
             if text not in said:  # several controllers wait for one server: that is one trouble
                 said.add(text)
-                self._complaints.say(subject, text)
+                self._complaints.say(subject, text, told=subject in failing)
         for subject in self._complaints.subjects():
-            if subject not in now:
-                self._complaints.over(subject, f"{subject}: all is well again")
+            if subject not in waiting and subject not in failing:
+                self._complaints.over(subject, f"{subject} found its kinds" if subject in self._names else "")
 
     # ------------------------------------------------------------------ finding the kinds
 
@@ -257,16 +278,11 @@ class Manager:
                 self._client.discovery.refresh()
             bind.controller.bind()
         except KindNotFound as exc:
-            self._trouble(name, f"{name} waits: {exc}", ExitCode.NOT_SYNCED)
+            self._trouble(name, f"{name} waits: {exc}")
             bind.missing = True
             bind.next_try = self._clock.monotonic() + BIND_AGAIN
         except (ConnectionFailed, ApiError) as exc:
-            if isinstance(exc, ConnectionFailed):
-                self._trouble(
-                    name, f"the API server at {self._client.host} does not answer; trying on: {exc}", ExitCode.UNREACHABLE
-                )
-            else:
-                self._trouble(name, f"{name} waits: {exc}", ExitCode.NOT_SYNCED)
+            self._trouble(name, f"{exc}; trying on" if isinstance(exc, ConnectionFailed) else f"{name} waits: {exc}")
             bind.next_try = self._clock.monotonic() + bind.backoff * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
             bind.backoff = min(BACKOFF_MOST, bind.backoff * 2)
         except UsageError as exc:
@@ -277,9 +293,9 @@ class Manager:
                 self._troubles.pop(name, None)
             bind.done = True
 
-    def _trouble(self, name: str, text: str, code: ExitCode) -> None:
+    def _trouble(self, name: str, text: str) -> None:
         with self._lock:
-            self._troubles[name] = (text, code)
+            self._troubles[name] = text
 
     # ------------------------------------------------------------------ stopping
 

@@ -1,0 +1,269 @@
+"""`operator-kit run`: bad input gets one or two lines and an exit code of its own; good input runs."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from operator_kit.cli import main
+from operator_kit.manager import ExitCode
+from operator_kit.sandbox import Sandbox
+
+HELLO = Path(__file__).resolve().parent.parent.parent / "examples" / "hello"
+
+UNKNOWN = 'from operator_kit import reconciler\n@reconciler("Nonsense")\ndef f(obj, ctx): ...\n'
+GREETING = """
+from operator_kit import reconciler
+@reconciler("Greeting", owns=["v1/ConfigMap"])
+def greeting(obj, ctx):
+    ctx.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made"}, "data": {"k": "v"}})
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    for name in ("KUBECONFIG", "OPERATOR_KIT_KUBECONFIG", "OPERATOR_KIT_LOG_LEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield tmp_path
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(main, ["run", *arguments], env=env)
+
+
+def write(name: str, text: str) -> str:
+    Path(name).write_text(text, "utf-8")
+    return name
+
+
+def refused(result: Result, code: int, *parts: str) -> None:
+    assert result.exit_code == code, result.output
+    for part in parts:
+        assert part in result.output
+    assert "Traceback" not in result.output
+    said = [line for line in result.output.splitlines() if line.startswith(("operator-kit:", "Error:"))]
+    assert len(said) == 1
+
+
+# ------------------------------------------------------------------ targets
+
+
+@pytest.mark.parametrize("target", ["nothere.py", "no/such/dir", "no_such_module_of_ours"])
+def test_a_target_that_is_not_found(target: str) -> None:
+    refused(run(target), ExitCode.TARGET, target, "no")
+
+
+def test_a_misspelt_target_is_given_the_nearest() -> None:
+    write("operator_one.py", "")
+    refused(run("operator_on.py"), ExitCode.TARGET, "did you mean operator_one.py?")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = 1\n\ndef f():\n    return undefined\nf()\n", "bad_target.py:4: NameError: name 'undefined' is not defined"),
+        ("def f(:\n", "bad_target.py:1: SyntaxError"),
+        ("import json\njson.loads('{')\n", "bad_target.py:2: JSONDecodeError"),
+        ("import no_such_library_of_ours\n", "bad_target.py:1: ModuleNotFoundError: No module named 'no_such_library_of_ours'"),
+        ("raise SystemExit(3)\n", "bad_target.py:1: SystemExit: 3"),
+        ("raise KeyError\n", "bad_target.py:1: KeyError"),
+        ("x = 1\n", "bad_target.py: no reconciler is registered"),
+        (
+            'from operator_kit import reconciler\n@reconciler("Foo", own=["v1/Pod"])\ndef f(o, c): ...\n',
+            "has no option own; did you mean owns?",
+        ),
+        (
+            'from operator_kit import reconciler\n@reconciler("Foo", workers=0)\ndef f(o, c): ...\n',
+            "bad_target.py:2: @reconciler('Foo', workers=…)",
+        ),
+        ('from operator_kit import reconciler\n@reconciler("Foo")\ndef f(o): ...\n', "must take two arguments, (obj, ctx)"),
+    ],
+)
+def test_a_target_that_cannot_be_loaded_names_the_authors_line(text: str, says: str) -> None:
+    write("bad_target.py", text)
+    refused(run("bad_target.py"), ExitCode.TARGET, says)
+
+
+def test_the_traceback_is_there_when_debugging() -> None:
+    write("bad_target.py", "raise KeyError('x')\n")
+    result = run("bad_target.py", "--log-level", "debug")
+    assert result.exit_code == ExitCode.TARGET
+    assert "Traceback" in result.output
+
+
+def test_a_directory_without_python_is_refused() -> None:
+    Path("empty").mkdir()
+    refused(run("empty"), ExitCode.TARGET, "there is no Python file in this directory")
+
+
+def test_a_file_that_is_not_python_is_refused() -> None:
+    refused(run(write("x.yaml", "a: 1")), ExitCode.TARGET, "is not a Python file")
+
+
+# ------------------------------------------------------------------ flags and settings
+
+
+def test_help_has_examples_exit_codes_and_every_setting() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for part in (
+        "Examples:",
+        "Exit codes:",
+        "--workers",
+        "--no-watch",
+        "--exit-when-idle",
+        "OPERATOR_KIT_",
+        "  8    a reconcile outlived",
+    ):
+        assert part in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--workrs", "3"), "No such option"),
+        (("--workers", "x"), "setting workers from --workers: 'x' is not a whole number"),
+        (("--workers", "0"), "1 or more"),
+        (("--resync", "soon"), "'soon' is not a duration"),
+        (("--log-level", "loud"), "loud"),
+        (("--load", "x"), "--load is for --sandbox"),
+        (("--sandbox", "--kubeconfig", "x"), "name two API servers"),
+        ((), "give at least one TARGET"),
+    ],
+)
+def test_a_flag_that_cannot_be_used(arguments: tuple[str, ...], says: str) -> None:
+    target = () if "TARGET" in says else (write("ok_target.py", UNKNOWN),)
+    refused(run("--exit-when-idle", *arguments, *target), ExitCode.USAGE, says)
+
+
+def test_an_unknown_command_is_given_the_nearest() -> None:
+    result = CliRunner().invoke(main, ["rnu"])
+    assert result.exit_code == ExitCode.USAGE
+    assert "no command is named rnu; did you mean run?" in result.output
+
+
+def test_the_version_is_printed() -> None:
+    assert "operator-kit, version 0." in CliRunner().invoke(main, ["--version"]).output
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("missing.yaml", None, "settings file missing.yaml: No such file"),
+        ("bad.yaml", "worker: 3", "no setting is named worker; did you mean workers?"),
+        ("bad.yaml", "workers: [", "is not YAML"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_used(name: str, text: str | None, says: str) -> None:
+    if text is not None:
+        write(name, text)
+    refused(run("--settings", name, write("ok_target.py", UNKNOWN)), ExitCode.CONFIG, says)
+
+
+def test_print_settings_shows_where_each_comes_from_and_can_be_read_again() -> None:
+    write("s.yaml", "workers: 7\nnamespace: [a, b]\n")
+    result = run("--settings", "s.yaml", "--resync", "1m", "--print-settings", env={"OPERATOR_KIT_LOG_LEVEL": "warning"})
+    assert result.exit_code == 0
+    lines = {line.split(":")[0]: line for line in result.output.splitlines()}
+    assert lines["workers"].split() == ["workers:", "7", "#", "file", "s.yaml"]
+    assert lines["resync"].split() == ["resync:", "1m", "#", "--resync"]
+    assert lines["log_level"].endswith("# OPERATOR_KIT_LOG_LEVEL")
+    assert lines["context"].split() == ["context:", '""', "#", "default"]
+    write("again.yaml", result.output)
+    assert run("--settings", "again.yaml", "--print-settings").exit_code == 0
+
+
+# ------------------------------------------------------------------ the API server
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "says"),
+    [
+        (("--kubeconfig", "none"), None, "kubeconfig none"),
+        (("--kubeconfig", "kc"), "clusters: [", "is not YAML"),
+        (("--kubeconfig", "kc", "--context", "nope"), "apiVersion: v1\nkind: Config\ncontexts: []\n", "nope"),
+        ((), None, "kubeconfig"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used(arguments: tuple[str, ...], text: str | None, says: str) -> None:
+    if text is not None:
+        write("kc", text)
+    refused(run(*arguments, write("ok_target.py", UNKNOWN)), ExitCode.CONFIG, says)
+
+
+def test_a_server_that_does_not_answer_has_an_exit_code_of_its_own() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refused at once
+        port = taken.getsockname()[1]
+        write(
+            "kc",
+            f"apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{{name: a, cluster: {{server: 'http://127.0.0.1:{port}'}}}}]\n"
+            "contexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a, user: {}}]\n",
+        )
+        result = run(
+            "--kubeconfig",
+            "kc",
+            "--exit-when-idle",
+            "--cache-sync-timeout",
+            "300ms",
+            "--request-timeout",
+            "1s",
+            write("ok_target.py", UNKNOWN),
+        )
+    assert result.exit_code == ExitCode.UNREACHABLE, result.output
+    assert "no answer from" in result.output
+    assert "Traceback" not in result.output
+
+
+# ------------------------------------------------------------------ with the sandbox
+
+
+def test_a_kind_that_is_not_there_is_waited_for_and_said() -> None:
+    result = run("--sandbox", "--exit-when-idle", "--cache-sync-timeout", "300ms", write("ok_target.py", UNKNOWN))
+    assert result.exit_code == ExitCode.NOT_SYNCED, result.output
+    assert "nonsense waits: the API server has no kind Nonsense; is its CustomResourceDefinition installed?" in result.output
+
+
+def test_a_kind_that_could_mean_several_is_refused_with_the_candidates() -> None:
+    result = run("--sandbox", "--exit-when-idle", write("event_target.py", UNKNOWN.replace("Nonsense", "Event")))
+    refused(result, ExitCode.KIND, "event_target.py:2: Event can mean more than one kind", "v1/Event or Event.events.k8s.io")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"), [("none.yaml", None, "no such file"), ("x.yaml", "a: 1", "no Kubernetes object")]
+)
+def test_a_load_that_cannot_be_loaded(name: str, text: str | None, says: str) -> None:
+    if text is not None:
+        write(name, text)
+    refused(run("--sandbox", "--load", name, write("ok_target.py", UNKNOWN)), ExitCode.CONFIG, says, name)
+
+
+def test_on_the_sandbox_it_runs_until_idle_and_prints_the_line_to_try_it_with() -> None:
+    result = run("--sandbox", "--load", str(HELLO), "--exit-when-idle", write("greet_target.py", GREETING))
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "kubectl --kubeconfig" in result.output
+    assert "get greeting -A" in result.output
+    assert "idle: 1 objects are reconciled" in result.output
+
+
+def test_a_broken_object_does_not_keep_the_others_from_converging() -> None:
+    with Sandbox() as sandbox:
+        sandbox.load(HELLO)
+        sandbox.write_kubeconfig("kc")
+        text = GREETING.replace(
+            "def greeting(obj, ctx):", "def greeting(obj, ctx):\n    if obj['spec']['name'] == 'bad': raise PermanentErr('no')"
+        )
+        text = "from operator_kit import PermanentError as PermanentErr\n" + text
+        result = run("--kubeconfig", "kc", "--exit-when-idle", write("some_target.py", text))
+        assert result.exit_code == ExitCode.OK, result.output
