@@ -61,6 +61,19 @@ class Structure:
     map: MapShape | None = None
     deduced: bool = False
     name: str = ""
+    loose: bool | None = None
+
+    def is_loose(self) -> bool:
+        """Whether values of any type may stand somewhere below, so that 1 and true must be told apart by looking."""
+        if self.loose is None:
+            self.loose = False  # a structure that contains itself is as loose as the rest of it
+            found = self.deduced or self is ATOMIC or (self.list is not None and self.list.element.is_loose())
+            if self.map is not None and not found:
+                below = [item.structure for item in self.map.fields.values()]
+                below += [self.map.element] if self.map.element is not None else []
+                found = any(item.is_loose() for item in below)
+            self.loose = found
+        return self.loose
 
     @classmethod
     def from_crd_schema(cls, schema: Mapping[str, Any] | None) -> Structure:
@@ -123,7 +136,7 @@ _SCALARS = {
     "IntOrString": Structure(scalar="untyped"),
     "Raw": ATOMIC,
     "JSON": DEDUCED,
-    "Fields": Structure(map=MapShape(element=DEDUCED)),
+    "Fields": Structure(map=MapShape(element=DEDUCED), loose=False),
     "[]s": Structure(list=ListShape(_STRING)),
 }
 

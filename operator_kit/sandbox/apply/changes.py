@@ -191,7 +191,7 @@ def _compare_as(left: Any, right: Any, structure: Structure, found: Comparison, 
             if below is None:
                 continue
             before = old.get(name, ABSENT)
-            if before is item or (not below.deduced and before == item):
+            if before is item or (before == item and not below.is_loose()):
                 continue  # typed values that are equal have equal types: no 1 that is taken for true
             _compare(before, item, below, "f:" + name, found)
         for name, item in old.items():

@@ -44,18 +44,16 @@ def json_patch(document: Any, operations: Any) -> Any:
     copied = 0
     try:
         for item in operations:
-            document, size = _apply(document, item)
+            document, size = _apply(document, item, MAX_COPIED_BYTES - copied)
             copied += size
-            if copied > MAX_COPIED_BYTES:
-                raise _DoesNotApply
     except _DoesNotApply:
         text = "the server rejected our request due to an error in our request"
         raise StatusError(422, "Invalid", text, {}) from None
     return document
 
 
-def _apply(document: Any, item: dict[str, Any]) -> tuple[Any, int]:
-    """One operation: the document after it, and the bytes it copied."""
+def _apply(document: Any, item: dict[str, Any], room: int) -> tuple[Any, int]:
+    """One operation: the document after it, and the bytes it copied, of which there is `room` for."""
     kind, path, value = item.get("op"), item.get("path"), item.get("value")
     if kind in {"add", "remove", "replace", "test", "move", "copy"} and path is None:
         raise _DoesNotApply
@@ -83,8 +81,11 @@ def _apply(document: Any, item: dict[str, Any]) -> tuple[Any, int]:
             _remove(container, key)
             _add(*_find(document, path or ""), moved)
             return document, 0
+        size = len(codec.dumps(moved))
+        if size > room:
+            raise _DoesNotApply
         _add(*_find(document, path or ""), codec.clone(moved))
-        return document, len(codec.dumps(moved))
+        return document, size
     else:
         raise _DoesNotApply
     return document, 0

