@@ -36,6 +36,11 @@ class Engine:
         self.world.settle()
         self.world.storage.forget_history()
 
+    def forget(self) -> None:
+        """End every watch and forget all history, as a server does that is restarted: older versions are too old from now on."""
+        self.end_watches()
+        self.world.storage.forget_history()
+
     def end_watches(self) -> None:
         """End every watch stream, as a server does that goes away."""
         for store in self.world.storage.stores():

@@ -198,6 +198,14 @@ class Sandbox:
         """The faults in force; see `operator_kit.sandbox.faults`. Thread-safe."""
         return self.app.faults
 
+    def forget_history(self) -> None:
+        """End every watch and forget all history, as a restart does: versions from before are too old (410) from now on."""
+        self.run(self.engine.forget)
+
+    def skew_clock(self, seconds: float) -> None:
+        """Let the server's clock be off by so many seconds, back or forth: seen in the timestamps it writes."""
+        self.engine.world.skew = seconds
+
     @property
     def url(self) -> str:
         """`http://HOST:PORT`, or `https://` with TLS."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from operator_kit.clock import Clock
@@ -29,6 +29,7 @@ class World:
 
     def __init__(self, *, clock: Clock | None = None, history: int = 10_000) -> None:
         self.clock = clock or Clock()
+        self.skew = 0.0
         # Version 1 is nobody's: a watch from it is from before this server's time, as on a server with an old etcd.
         self.storage = Storage(history=history, start=10)
         self.registry = Registry(builtin_resources(self.storage))
@@ -36,13 +37,17 @@ class World:
         self._soon: Callable[[Callable[[], Any]], Any] | None = None
         self._scheduled = False
 
+    def moment(self) -> datetime:
+        """The server's wall clock; `skew` seconds off the true one."""
+        return self.clock.now() + timedelta(seconds=self.skew)
+
     def now(self) -> str:
         """The wall clock, as timestamps are written."""
-        return timestamp(self.clock.now())
+        return timestamp(self.moment())
 
     def in_seconds(self, seconds: int) -> str:
         """A moment in the future (or past), as timestamps are written."""
-        return timestamp(self.clock.now() + timedelta(seconds=seconds))
+        return timestamp(self.moment() + timedelta(seconds=seconds))
 
     def attach(self, soon: Callable[[Callable[[], Any]], Any] | None) -> None:
         """Let the jobs run on an event loop: `soon` is its `call_soon`. None detaches."""

@@ -237,3 +237,23 @@ def test_what_is_no_fault_is_refused(sandbox: Sandbox, body: Any) -> None:
     status, answer, _ = call(sandbox, "POST", "/sandbox/faults", body)
     assert (status, answer["reason"]) == (400, "BadRequest")
     assert not sandbox.faults
+
+
+def test_a_forgotten_history_ends_watches_and_makes_versions_too_old(sandbox: Sandbox, watching: Any) -> None:
+    stream = watching()
+    create(sandbox, "a")
+    assert stream.event() == ("ADDED", "a")
+    assert call(sandbox, "POST", "/sandbox/forget-history")[0] == 200
+    assert stream.line() == b""
+    version = int(call(sandbox, "GET", COLLECTION)[1]["metadata"]["resourceVersion"]) - 1
+    status, event, _ = call(sandbox, "GET", f"{COLLECTION}?watch=1&resourceVersion={version}&timeoutSeconds=1")
+    assert (status, event["type"], event["object"]["code"]) == (200, "ERROR", 410)
+
+
+def test_a_clock_that_is_off_shows_in_timestamps(sandbox: Sandbox) -> None:
+    assert call(sandbox, "POST", "/sandbox/clock", {"skew": -86400 * 400})[1]["skew"] == -86400 * 400
+    made = call(sandbox, "POST", COLLECTION, {"metadata": {"name": "old"}})[1]
+    sandbox.skew_clock(0)
+    fresh = call(sandbox, "POST", COLLECTION, {"metadata": {"name": "new"}})[1]
+    assert int(fresh["metadata"]["creationTimestamp"][:4]) > int(made["metadata"]["creationTimestamp"][:4])
+    assert call(sandbox, "POST", "/sandbox/clock", {"skew": "much"})[0] == 400

@@ -26,6 +26,7 @@ from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.request import Query, RequestInfo
 from operator_kit.sandbox.status import (
     StatusError,
+    bad_request,
     internal_error,
     method_not_supported,
     no_route,
@@ -50,7 +51,7 @@ class App:
         self.ready = True
         self.guard = Guard(engine.world, enforce=rbac)
         self.faults = Faults()
-        self.faulty = Faulty(self.faults, self._answer)
+        self.faulty = Faulty(engine, self.faults, self._answer)
         self._documents = documents.Documents(engine)
         self._reads = Reads(engine, self.faulty, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout)
         self._writes = Writes(engine)
@@ -74,6 +75,8 @@ class App:
             return responses.refusal(error)
         except (ConnectionError, web.HTTPException):
             raise
+        except RecursionError:
+            return responses.refusal(bad_request("json: exceeded max depth"))
         except Exception as exc:  # noqa: BLE001  # a defect here is one failed request, told with its traceback, not a dead server
             _log.exception("%s %s failed", request.method, request.path)
             return responses.refusal(internal_error(f"{type(exc).__name__}: {exc}"))

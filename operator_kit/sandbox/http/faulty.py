@@ -1,17 +1,24 @@
 """Carrying out the faults: what `operator_kit.sandbox.faults` decided, done to real connections.
 
-`/sandbox/faults` is the path under which other processes put faults in force: POST a fault, GET those in force, DELETE one
-(`/sandbox/faults/3`) or all of them.
+`/sandbox/` is the path under which other processes do it over HTTP:
+
+    POST /sandbox/faults           put a fault in force: its fields as a JSON object; answers with its `number`
+    GET /sandbox/faults            those in force, and how often each struck
+    DELETE /sandbox/faults[/3]     lift one, or all
+    POST /sandbox/forget-history   end every watch and forget all history, as a restart does
+    POST /sandbox/clock            {"skew": -90}: let the clock be off by so many seconds
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 
 from operator_kit import codec
+from operator_kit.sandbox.engine import Engine
 from operator_kit.sandbox.faults import Fault, Faults, Request, StreamFaults
 from operator_kit.sandbox.http import responses
 from operator_kit.sandbox.http.paths import api_verb, parse
@@ -20,7 +27,7 @@ from operator_kit.sandbox.status import StatusError, bad_request, wrong_method
 
 __all__ = ["PATH", "Faulty", "FaultyStream", "cut_off"]
 
-PATH = "/sandbox/faults"
+PATH = "/sandbox/"
 
 _PATIENCE = 0.1  # seconds a reordered event waits for another to overtake it
 
@@ -53,7 +60,8 @@ def target_of(request: web.BaseRequest) -> Request:
 class Faulty:
     """Stands between the connections and the real handler."""
 
-    def __init__(self, faults: Faults, answer: Answer) -> None:
+    def __init__(self, engine: Engine, faults: Faults, answer: Answer) -> None:
+        self._engine = engine
         self.faults = faults
         self._answer = answer
         self._released = asyncio.Event()
@@ -64,7 +72,7 @@ class Faulty:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, as the faults in force allow."""
-        if request.path == PATH or request.path.startswith(f"{PATH}/"):
+        if request.path.startswith(PATH):
             return await self._control(request)
         if not self.faults:
             return await self._answer(request)
@@ -116,27 +124,48 @@ class Faulty:
     # ------------------------------------------------------------------ control
 
     async def _control(self, request: web.BaseRequest) -> web.Response:
-        number = request.path.removeprefix(PATH).strip("/")
-        if number and not number.isdigit():
+        what, _, number = request.path.removeprefix(PATH).partition("/")
+        if what not in {"faults", "forget-history", "clock"} or (number and (what != "faults" or not number.isdigit())):
             return responses.not_found_page()
-        if request.method == "GET" and not number:
-            return responses.document({"faults": self.faults.in_force()})
+        if what != "faults":
+            if request.method != "POST":
+                raise wrong_method()
+            if what == "forget-history":
+                self._engine.forget()
+            else:
+                self._engine.world.skew = _skew(await _document(request))
+            return responses.document({"version": self._engine.world.storage.version, "skew": self._engine.world.skew})
+        if request.method == "POST" and not number:
+            try:
+                made = self.faults.add(Fault.from_dict(await _document(request)))
+            except ValueError as exc:
+                raise bad_request(f"this is no fault: {exc}") from None
+            return responses.document({"number": made}, 201)
         if request.method == "DELETE":
             if not number:
                 self.faults.clear()
             elif not self.faults.remove(int(number)):
                 raise StatusError(404, "NotFound", f"no fault has the number {number}")
-            return responses.document({"faults": self.faults.in_force()})
-        if request.method == "POST" and not number:
-            try:
-                document = codec.loads(await request.read())
-                if not isinstance(document, dict):
-                    raise ValueError("a fault is a JSON object")
-                made = self.faults.add(Fault.from_dict(document))
-            except ValueError as exc:
-                raise bad_request(f"this is no fault: {exc}") from None
-            return responses.document({"number": made}, 201)
-        raise wrong_method()
+        elif request.method != "GET" or number:
+            raise wrong_method()
+        return responses.document({"faults": self.faults.in_force()})
+
+
+async def _document(request: web.BaseRequest) -> dict[str, Any]:
+    try:
+        document = codec.loads(await request.read())
+    except ValueError as exc:
+        raise bad_request(f"the body is no JSON: {exc}") from None
+    if not isinstance(document, dict):
+        raise bad_request("the body is no JSON object")
+    return document
+
+
+def _skew(document: dict[str, Any]) -> float:
+    skew = document.get("skew")
+    if not isinstance(skew, int | float) or isinstance(skew, bool) or not abs(skew) < 1e9:
+        raise bad_request('the clock takes {"skew": seconds}, back or forth')
+    return float(skew)
 
 
 def _status(fault: Fault) -> StatusError:

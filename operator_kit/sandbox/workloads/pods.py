@@ -75,7 +75,7 @@ def _end(hands: Hands, entry: Entry) -> float | None:
 
 
 def _seconds_since(hands: Hands, moment: str) -> float:
-    passed: float = (hands.world.clock.now() - datetime.fromisoformat(moment)).total_seconds()
+    passed: float = (hands.world.moment() - datetime.fromisoformat(moment)).total_seconds()
     return passed
 
 
