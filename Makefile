@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast lint fmt build clean bench-queue
+.PHONY: help demo run test test-fast lint fmt build clean bench-queue bench-sandbox
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fmt: $(READY) ## Format the code
 
 build: $(READY) ## The wheel and the source distribution, in dist/
 	@$(BIN)/python -m build
+
+bench-sandbox: $(READY) ## What the embedded API server costs, beside a bare HTTP echo
+	@$(BIN)/python -m benchmarks.sandbox
 
 bench-queue: $(READY) ## What the WorkQueue costs, beside the standard library's queue
 	@$(BIN)/python -m benchmarks.queue
