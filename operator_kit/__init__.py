@@ -10,14 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from operator_kit.controller import Context, Registry, Result, reconciler
+    from operator_kit.controller import AsyncContext, Context, Registry, Result, reconciler
     from operator_kit.errors import PermanentError, TemporaryError
 
 __version__ = "0.1.0"
 
-__all__ = ["Context", "PermanentError", "Registry", "Result", "TemporaryError", "__version__", "reconciler"]
+__all__ = ["AsyncContext", "Context", "PermanentError", "Registry", "Result", "TemporaryError", "__version__", "reconciler"]
 
 _HOME = {
+    "AsyncContext": "operator_kit.controller",
     "Context": "operator_kit.controller",
     "PermanentError": "operator_kit.errors",
     "Registry": "operator_kit.controller",

@@ -97,12 +97,11 @@ class AsyncRun:
         while True:
             with self._condition:
                 while not self._calls and not self._finished:
-                    left = None if deadline is None else deadline - self._clock.monotonic()
-                    if left is not None and left <= 0:
+                    if deadline is not None and deadline <= self._clock.monotonic():
                         deadline = None
                         self._cancel_locked()
                         continue
-                    self._clock.wait(self._condition, left)
+                    self._clock.wait_until(self._condition, deadline)
                 if not self._calls:
                     break
                 function, future = self._calls.popleft()

@@ -223,10 +223,9 @@ class Controller:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
         return self.running()
 
-    def cancel(self) -> None:
-        """Cancel the asynchronous reconciles that still run. Threads cannot be cancelled."""
-        if self._runner is not None:
-            self._runner.cancel_async()
+    def cancel(self) -> int:
+        """Cancel the asynchronous reconciles that still run, and say how many. Threads cannot be cancelled."""
+        return 0 if self._runner is None else self._runner.cancel_async()
 
     def close(self) -> None:
         """Give the informers back. After the workers have ended."""

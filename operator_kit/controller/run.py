@@ -150,12 +150,13 @@ class Runner:
             with self._lock:
                 del self._async_runs[key]
 
-    def cancel_async(self) -> None:
-        """Cancel every coroutine that runs: at the end of a shutdown's grace."""
+    def cancel_async(self) -> int:
+        """Cancel every coroutine that runs: at the end of a shutdown's grace. Returns how many there were."""
         with self._lock:
             runs = list(self._async_runs.values())
         for bridge in runs:
             bridge.cancel()
+        return len(runs)
 
     # ------------------------------------------------------------------ what the framework writes
 

@@ -308,18 +308,15 @@ class Manager:
         for controller in self.controllers:
             controller.stop()
         stuck = [key for controller in self.controllers for key in controller.join(deadline)]
-        if stuck:
-            for controller in self.controllers:
-                controller.cancel()
+        if stuck and sum(controller.cancel() for controller in self.controllers):
             deadline = self._clock.monotonic() + CANCEL_GRACE
             stuck = [key for controller in self.controllers for key in controller.join(deadline)]
         for key in stuck:
             _log.critical(
-                "%s: the reconcile of %s is still running after %s, %s past --shutdown-timeout; its process is ended hard",
+                "%s: the reconcile of %s is still running after %s, past --shutdown-timeout; the process ends without it",
                 key.controller,
                 key.key,
                 format_duration(key.seconds),
-                format_duration(CANCEL_GRACE),
             )
         if not stuck:
             for controller in self.controllers:

@@ -34,7 +34,9 @@ def current_fields() -> Mapping[str, Any]:
 @contextmanager
 def bound(**fields: Any) -> Iterator[None]:
     """Bind fields to every line logged inside, on top of what is bound already. Empty values are left out."""
-    token = _fields.set({**current_fields(), **{name: value for name, value in fields.items() if value not in {None, ""}}})
+    token = _fields.set(
+        {**current_fields(), **{name: value for name, value in fields.items() if value is not None and value != ""}}
+    )
     try:
         yield
     finally:

@@ -103,8 +103,10 @@ def test_what_a_coroutine_raises_is_a_failure_like_any(bench: Make) -> None:
 def test_a_coroutine_is_cancelled_at_its_deadline(bench: Make) -> None:
     cancelled: list[bool] = []
     clock = FakeClock()
+    began = threading.Event()
 
     async def function(obj: Object, ctx: AsyncContext) -> None:
+        began.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -115,7 +117,7 @@ def test_a_coroutine_is_cancelled_at_its_deadline(bench: Make) -> None:
     one.have(foo())
     worker = threading.Thread(target=one.reconcile, name="worker")
     worker.start()
-    clock.wait_for_waiters(1)
+    assert began.wait(10)
     clock.advance(10)
     worker.join(10)
     assert cancelled == [True]

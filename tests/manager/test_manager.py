@@ -1,0 +1,315 @@
+"""An operator's whole life against a real HTTP API: the promises that need all rooms together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+from operator_kit.controller import AsyncContext, Context, Registry, Result
+from operator_kit.errors import AmbiguousKind, PermanentError
+from operator_kit.manager import ExitCode
+from operator_kit.objects import Object
+from tests.manager.conftest import Cluster, registry_of
+from tests.processes import eventually
+
+DELETED = {"metadata": {"finalizers": None}}
+
+
+def child_of(obj: Object) -> Object:
+    name = obj["metadata"]["name"]
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"size": str(obj["spec"]["size"])}}
+
+
+def steady(obj: Object, ctx: Context) -> None:
+    ctx.apply(child_of(obj))
+    ctx.set_condition("Ready", True)
+
+
+def make(cluster: Cluster, *names: str) -> None:
+    for name in names:
+        cluster.create(name, spec={"size": 1})
+
+
+def size(cluster: Cluster, name: str) -> str | None:
+    found = cluster.get("v1/ConfigMap", name)
+    return found["data"]["size"] if found is not None else None
+
+
+# ------------------------------------------------------------------ the life of an object
+
+
+def test_children_follow_their_owner_and_come_back(foos: Cluster) -> None:
+    foos.start(registry_of(steady, owns=["v1/ConfigMap"]))
+    make(foos, "a")
+    eventually(lambda: size(foos, "a") == "1", "the child")
+    foo, config_map = foos.kind("Foo"), foos.kind("v1/ConfigMap")
+    foos.client.patch(foo, "a", "default", {"spec": {"size": 2}})
+    eventually(lambda: size(foos, "a") == "2", "the edit")
+    foos.client.patch(config_map, "a", "default", {"data": {"size": "99"}})
+    eventually(lambda: size(foos, "a") == "2", "the drift undone")
+    foos.client.delete(config_map, "a", "default")
+    eventually(lambda: size(foos, "a") == "2", "the child made again")
+    foos.client.delete(foo, "a", "default")
+    eventually(lambda: size(foos, "a") is None, "the child collected")
+
+
+def test_a_converged_object_costs_no_write_on_restart(foos: Cluster) -> None:
+    make(foos, "a", "b", "c")
+    registry = registry_of(steady, owns=["v1/ConfigMap"], cleanup=lambda obj, ctx: None)
+    assert foos.converge(registry).writes() == 9  # finalizer, child, status
+    again = foos.converge(registry)
+    assert again.writes() == 0
+    assert sum(controller.runs for controller in again.manager.controllers) == 3
+
+
+def test_a_converged_object_costs_no_write_on_resync(foos: Cluster) -> None:
+    make(foos, "a")
+    operator = foos.start(registry_of(steady, owns=["v1/ConfigMap"]), resync=0.2)
+    eventually(lambda: operator.manager.started() and operator.manager.controllers[0].runs >= 5, "some resyncs")
+    assert operator.writes() == 2
+
+
+def test_a_child_of_an_undeclared_kind_costs_reads_but_no_writes(foos: Cluster) -> None:
+    make(foos, "a")
+    assert foos.converge(registry_of(steady)).writes() == 2
+    assert foos.converge(registry_of(steady)).writes() == 0
+
+
+def test_cleanup_runs_before_the_object_goes_and_nothing_is_made_again(foos: Cluster) -> None:
+    log: list[str] = []
+
+    def reconcile(obj: Object, ctx: Context) -> None:
+        log.append("reconcile")
+        ctx.apply({**child_of(obj), "metadata": {"name": "outside", "namespace": "kube-system"}}, owned=False)
+
+    def cleanup(obj: Object, ctx: Context) -> None:
+        log.append("cleanup")
+        ctx.delete("v1/ConfigMap", "outside", namespace="kube-system")
+
+    foos.start(registry_of(reconcile, cleanup=cleanup))
+    make(foos, "a")
+    eventually(lambda: foos.get("v1/ConfigMap", "outside", "kube-system"), "what is outside")
+    eventually(lambda: "example.com/foo" in (foos.get("Foo", "a") or {})["metadata"].get("finalizers", []), "the finalizer")
+    foos.client.delete(foos.kind("Foo"), "a", "default")
+    eventually(lambda: foos.get("Foo", "a") is None, "its end")
+    assert log[-1] == "cleanup"
+    assert log.count("cleanup") == 1
+    assert foos.get("v1/ConfigMap", "outside", "kube-system") is None
+
+
+def test_without_a_watch_it_converges_by_lists(foos: Cluster) -> None:
+    foos.start(registry_of(steady, owns=["v1/ConfigMap"]), watch=False, resync=0.2)
+    make(foos, "a")
+    eventually(lambda: size(foos, "a") == "1", "the child")
+    foos.client.patch(foos.kind("Foo"), "a", "default", {"spec": {"size": 2}})
+    foos.client.patch(foos.kind("v1/ConfigMap"), "a", "default", {"data": {"size": "99"}})
+    eventually(lambda: size(foos, "a") == "2", "the drift undone")
+
+
+def test_a_key_that_fails_for_ever_delays_no_other(foos: Cluster) -> None:
+    def reconcile(obj: Object, ctx: Context) -> None:
+        if obj["metadata"]["name"] == "bad":
+            raise ValueError("boom")
+        steady(obj, ctx)
+
+    make(foos, "bad", *(f"good-{number}" for number in range(20)))
+    foos.start(registry_of(reconcile, owns=["v1/ConfigMap"]), workers=1)
+    eventually(lambda: all(size(foos, f"good-{number}") for number in range(20)), "all the others")
+    bad = eventually(lambda: (foos.get("Foo", "bad") or {}).get("status"), "the report")
+    assert bad["conditions"][0]["message"] == "ValueError: boom"
+
+
+def test_a_failure_is_an_event_that_kubectl_describe_finds(foos: Cluster) -> None:
+    def refuse(obj: Object, ctx: Context) -> None:
+        raise PermanentError("size must be even", reason="BadSize")
+
+    make(foos, "a")
+    foos.converge(registry_of(refuse))
+    events = foos.client.list_all(foos.kind("v1/Event"), "default", field_selector="involvedObject.name=a").items
+    assert [(event["reason"], event["message"], event["type"]) for event in events] == [
+        ("BadSize", "size must be even", "Warning")
+    ]
+
+
+def test_an_async_operator_converges_too(foos: Cluster) -> None:
+    async def reconcile(obj: Object, ctx: AsyncContext) -> None:
+        await asyncio.sleep(0)
+        await ctx.apply(child_of(obj))
+        ctx.set_condition("Ready", True)
+
+    names = [f"a-{number}" for number in range(10)]
+    make(foos, *names)
+    registry = registry_of(reconcile, owns=["v1/ConfigMap"])
+    assert foos.converge(registry).writes() == 20
+    assert all(size(foos, name) == "1" for name in names)
+    assert foos.converge(registry).writes() == 0
+
+
+def test_secrets_are_cached_by_their_metadata_and_read_live(foos: Cluster) -> None:
+    seen: list[Any] = []
+
+    def reconcile(obj: Object, ctx: Context) -> None:
+        ctx.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"password": "x"}})
+        secret = ctx.get("v1/Secret", "s")
+        seen.append(secret["data"] if secret is not None else None)
+
+    make(foos, "a")
+    operator = foos.converge(registry_of(reconcile, owns=["v1/Secret"]))
+    assert seen[-1] == {"password": "eA=="}
+    assert operator.writes() == 1
+    cached = operator.manager.controllers[0].made.owns
+    assert cached == ("v1/Secret",)
+    assert foos.converge(registry_of(reconcile, owns=["v1/Secret"])).writes() == 0
+
+
+def test_drift_of_a_secret_is_seen_though_only_its_metadata_is_cached(foos: Cluster) -> None:
+    def reconcile(obj: Object, ctx: Context) -> None:
+        ctx.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"password": "x"}})
+
+    make(foos, "a")
+    foos.start(registry_of(reconcile, owns=["v1/Secret"]))
+    eventually(lambda: foos.get("v1/Secret", "s"), "the secret")
+    foos.client.patch(foos.kind("v1/Secret"), "s", "default", {"data": {"password": "eQ=="}})
+    eventually(lambda: (foos.get("v1/Secret", "s") or {})["data"] == {"password": "eA=="}, "the drift undone")
+
+
+def test_an_index_and_selectors_find_objects_in_the_cache(foos: Cluster) -> None:
+    found: list[Any] = []
+
+    def reconcile(obj: Object, ctx: Context) -> None:
+        found.append([item["metadata"]["name"] for item in ctx.by_index("v1/ConfigMap", "colour", "red")])
+        found.append([item["metadata"]["name"] for item in ctx.list("v1/ConfigMap", selector="app=x")])
+        found.append([item["metadata"]["name"] for item in ctx.list("v1/ConfigMap", namespace="*", selector="app=x")])
+
+    registry = Registry()
+    made = registry.reconciler("Foo", reads=["v1/ConfigMap"])(reconcile)
+    made.index("v1/ConfigMap", "colour")(lambda obj: [obj["data"]["colour"]] if "data" in obj else [])
+    foos.create("one", kind="v1/ConfigMap", data={"colour": "red"}, metadata={"labels": {"app": "x"}})
+    foos.create("two", kind="v1/ConfigMap", data={"colour": "blue"})
+    foos.create("three", kind="v1/ConfigMap", namespace="kube-system", data={"colour": "blue"}, metadata={"labels": {"app": "x"}})
+    make(foos, "a")
+    foos.converge(registry)
+    assert found == [["one"], ["one"], ["one", "three"]]
+
+
+def test_only_the_namespaces_that_were_named_are_seen(foos: Cluster) -> None:
+    make(foos, "a")
+    foos.create("b", namespace="kube-system", spec={"size": 1})
+    operator = foos.converge(registry_of(steady, owns=["v1/ConfigMap"]), namespace=("kube-system",))
+    assert operator.manager.controllers[0].runs >= 1
+    assert size(foos, "a") is None
+    assert foos.get("v1/ConfigMap", "b", "kube-system") is not None
+
+
+def test_only_what_the_selector_matches_is_seen(foos: Cluster) -> None:
+    make(foos, "a")
+    foos.create("b", spec={"size": 1}, metadata={"labels": {"team": "x"}})
+    foos.converge(registry_of(steady, owns=["v1/ConfigMap"], selector="team=x"))
+    assert (size(foos, "a"), size(foos, "b")) == (None, "1")
+
+
+# ------------------------------------------------------------------ starting
+
+
+def test_a_kind_that_is_installed_later_is_waited_for_while_others_work(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operator_kit.manager.manager.BIND_AGAIN", 0.2)
+    registry = registry_of(steady, owns=["v1/ConfigMap"])
+    ran: list[str] = []
+    registry.reconciler("v1/Namespace")(lambda obj, ctx: ran.append(ctx.key))
+    with caplog.at_level(logging.INFO):
+        operator = cluster.start(registry)
+        eventually(lambda: "default" in ran, "the other controller")
+        assert not operator.manager.started()
+        assert "foo waits: the API server has no kind Foo" in caplog.text
+        cluster.install()
+        make(cluster, "a")
+        eventually(lambda: size(cluster, "a") == "1", "the child")
+    assert caplog.text.count("foo waits") == 1
+
+
+def test_a_kind_that_can_mean_several_ends_the_operator_with_the_candidates(cluster: Cluster) -> None:
+    operator = cluster.start(registry_of(steady, "Event"))
+    with pytest.raises(AmbiguousKind, match=r"test_manager\.py|conftest\.py"):
+        operator.end()
+
+
+# ------------------------------------------------------------------ stopping
+
+
+def test_a_running_reconcile_may_finish_and_nothing_else_begins(foos: Cluster) -> None:
+    began, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def slow(obj: Object, ctx: Context) -> Result:
+        began.set()
+        assert ctx.stopping.wait(20)
+        assert go_on.wait(20)
+        ctx.apply(child_of(obj))
+        done.append(ctx.key)
+        return Result(requeue_after=0.001)
+
+    make(foos, "a", "b", "c")
+    operator = foos.start(registry_of(slow), workers=1)
+    assert began.wait(20)
+    operator.manager.stop()
+    go_on.set()
+    assert operator.end() is ExitCode.OK
+    assert len(done) == 1
+    assert size(foos, done[0].split("/")[1]) == "1"
+
+
+def test_a_function_that_outlives_the_deadline_is_named(foos: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    began, let_go = threading.Event(), threading.Event()
+
+    def stuck(obj: Object, ctx: Context) -> None:
+        began.set()
+        assert let_go.wait(30)
+
+    make(foos, "a")
+    operator = foos.start(registry_of(stuck), shutdown_timeout=0.1)
+    try:
+        assert began.wait(20)
+        assert operator.stop() is ExitCode.STUCK
+        assert "the reconcile of default/a is still running" in caplog.text
+    finally:
+        let_go.set()
+
+
+def test_a_coroutine_that_outlives_the_deadline_is_cancelled(foos: Cluster) -> None:
+    began = threading.Event()
+    cancelled: list[bool] = []
+
+    async def endless(obj: Object, ctx: AsyncContext) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    make(foos, "a")
+    operator = foos.start(registry_of(endless), shutdown_timeout=0.1)
+    assert began.wait(20)
+    assert operator.stop() is ExitCode.OK
+    assert cancelled == [True]
+
+
+def test_stopping_before_anything_is_found_is_quick_and_clean(cluster: Cluster) -> None:
+    operator = cluster.start(registry_of(steady))
+    assert operator.stop() is ExitCode.OK
+
+
+def test_metrics_tell_of_controllers_queues_and_caches(foos: Cluster) -> None:
+    make(foos, "a")
+    operator = foos.converge(registry_of(steady, owns=["v1/ConfigMap"]))
+    families = {family.name: dict(family.samples) for family in operator.manager.metrics.collect()}
+    assert families["controller_runtime_reconcile_total"]["foo", "success"] >= 1
+    assert families["controller_runtime_max_concurrent_reconciles"]["foo",] == 4
+    assert any(name.startswith("workqueue_") for name in families)
+    assert "informer_objects" in families
