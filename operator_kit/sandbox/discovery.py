@@ -145,7 +145,7 @@ def _subresources(served: Served) -> list[Document]:
 def _aggregated_resource(served: Served) -> Document:
     document: Document = {
         "resource": served.plural,
-        "responseKind": {"group": "", "version": "", "kind": served.kind},
+        "responseKind": _kind(served, served.kind),
         "scope": "Namespaced" if served.namespaced else "Cluster",
         "singularResource": served.singular,
         "verbs": list(served.verbs),
@@ -158,13 +158,16 @@ def _aggregated_resource(served: Served) -> Document:
         document["subresources"] = [
             {
                 "subresource": sub.name,
-                "responseKind": {
-                    "group": sub.group or (served.group if served.custom else ""),
-                    "version": sub.version or (served.version if served.custom else ""),
-                    "kind": sub.kind,
-                },
+                "responseKind": _kind(served, sub.kind, sub.group, sub.version),
                 "verbs": list(sub.verbs),
             }
             for sub in served.subresources.values()
         ]
     return document
+
+
+def _kind(served: Served, kind: str, group: str = "", version: str = "") -> Document:
+    """A built-in resource leaves its own group and version out."""
+    if not group and served.custom:
+        group, version = served.group, served.version
+    return {"group": group, "version": version, "kind": kind}

@@ -11,7 +11,7 @@ import yaml
 from operator_kit.errors import ConfigError
 from operator_kit.objects import describe
 from operator_kit.sandbox.engine import Engine
-from operator_kit.sandbox.http.bodies import plain_values, yaml_documents
+from operator_kit.sandbox.http.bodies import yaml_documents
 from operator_kit.sandbox.request import WriteOptions
 from operator_kit.sandbox.status import StatusError
 
@@ -40,7 +40,7 @@ def read_documents(path: Path) -> Iterator[Document]:
 def _read_file(file: Path) -> Iterator[Document]:
     try:
         text = file.read_text(encoding="utf-8")
-        documents = [plain_values(document) for document in yaml_documents(text)]
+        documents = yaml_documents(text)
     except OSError as exc:
         raise ConfigError(f"cannot read {file}: {exc.strerror or exc}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as exc:

@@ -64,7 +64,7 @@ def timestamp(moment: datetime) -> str:
 
 def new_uid() -> str:
     """A fresh uid: a random UUID. Many are made, and nobody needs to be unable to guess one."""
-    digits = f"{random.getrandbits(128):032x}"  # noqa: S311  # names, not secrets
+    digits = f"{random.getrandbits(128):032x}"  # names, not secrets
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
 
 

@@ -106,7 +106,7 @@ class ListOptions:
         options = cls(
             query.text("labelSelector"),
             query.text("fieldSelector"),
-            query.number("limit") or 0,
+            max(query.number("limit") or 0, 0),
             query.text("continue"),
             query.text("resourceVersion"),
             query.text("resourceVersionMatch"),

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from operator_kit.sandbox._interim import default_builtin, default_crd, validate_builtin, validate_crd
+from operator_kit.sandbox._interim import default_builtin, validate_builtin
 from operator_kit.sandbox.apply import server_side_apply, update_managed_fields
 from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.request import WriteOptions
+from operator_kit.sandbox.schema import default_crd, validate_crd
 from operator_kit.sandbox.shapes.conform import conform as conform_builtin
 from operator_kit.sandbox.status import Cause, StatusError, bad_request
 from operator_kit.sandbox.structure import Structure

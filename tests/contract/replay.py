@@ -20,7 +20,17 @@ RECORDED = json.loads((HERE / "kube-apiserver-1.36.json").read_text(encoding="ut
 
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIMES = frozenset(
-    ["creationTimestamp", "deletionTimestamp", "lastTransitionTime", "time", "renewTime", "acquireTime", "eventTime", "firstTimestamp", "lastTimestamp"]
+    [
+        "creationTimestamp",
+        "deletionTimestamp",
+        "lastTransitionTime",
+        "time",
+        "renewTime",
+        "acquireTime",
+        "eventTime",
+        "firstTimestamp",
+        "lastTimestamp",
+    ]
 )
 _NUMBERS = (
     (re.compile(r"too old resource version: \d+ \(\d+\)"), "too old resource version: <n> (<n>)"),

@@ -22,7 +22,6 @@ __all__ = [
     "decode_object",
     "media_type",
     "patch_kind",
-    "plain_values",
     "read_body",
     "read_yaml",
     "yaml_documents",
@@ -40,7 +39,7 @@ _PATCHES = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
-_DEPTH = 1_000
+_DEPTH = 200
 
 
 class _JsonLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader where libyaml is there
@@ -56,25 +55,39 @@ _JsonLoader.yaml_implicit_resolvers = {
 def read_yaml(text: bytes | str) -> Any:
     """One YAML document as JSON values. Raises `ValueError` for what is no YAML or no JSON."""
     try:
-        document = yaml.load(text, Loader=_JsonLoader)  # noqa: S506  # a safe loader, with fewer types
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+        documents = yaml_documents(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise ValueError(f"yaml: {str(exc).splitlines()[0]}") from None
-    return plain_values(document, 0)
+    if len(documents) > 1:
+        raise ValueError("yaml: expected a single document in the stream")
+    return documents[0] if documents else None
 
 
-def yaml_documents(text: str) -> list[Any]:
-    """All documents of a YAML text. Raises `yaml.YAMLError`."""
-    return list(yaml.load_all(text, Loader=_JsonLoader))  # a safe loader, with fewer types
+def yaml_documents(text: bytes | str) -> list[Any]:
+    """All documents of a YAML text, as JSON values. Raises `yaml.YAMLError` and `ValueError`."""
+    depth = 0
+    # The composer recurses in C, without a limit; the parser does not, and so can look first.
+    for event in yaml.parse(text, Loader=_JsonLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEPTH:
+                raise ValueError("yaml: exceeded max depth")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    budget = [2 * len(text) + 10_000]  # more values than characters: aliases of aliases
+    documents = yaml.load_all(text, Loader=_JsonLoader)
+    return [_plain(document, budget) for document in documents]
 
 
-def plain_values(value: Any, depth: int = 0) -> Any:
-    """YAML's values as JSON's: keys are text. Raises `ValueError` for what JSON does not have."""
-    if depth > _DEPTH:
-        raise ValueError("yaml: exceeded max depth")
+def _plain(value: Any, budget: list[int]) -> Any:
+    """YAML's values as JSON's: keys are text, aliases are copies (as many as the budget allows)."""
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise ValueError("yaml: document contains excessive aliasing")
     if isinstance(value, dict):
-        return {_key(key): plain_values(item, depth + 1) for key, item in value.items()}
+        return {_key(key): _plain(item, budget) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain_values(item, depth + 1) for item in value]
+        return [_plain(item, budget) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         if isinstance(value, float) and not abs(value) < float("inf"):
             raise ValueError("yaml: a number that JSON does not have")

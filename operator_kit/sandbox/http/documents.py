@@ -30,9 +30,9 @@ class Documents:
 
     async def answer(self, request: web.BaseRequest, path: str, query: Query) -> web.Response:
         """Answer a non-resource path."""
-        clean = path.rstrip("/") or "/"
+        clean = path.removesuffix("/") or "/"
         parts = clean.split("/")[1:]
-        known = self._find(request, clean, parts, query)
+        known = self._find(request, clean, parts, query) if "//" not in path else None
         if known is None:
             return responses.not_found_page()
         if request.method not in {"GET", "HEAD"}:
