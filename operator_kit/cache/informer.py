@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from operator_kit.api import Client, Selection
@@ -107,7 +107,9 @@ class Informer:
         self._labels = LabelSelector.parse(selection.label_selector) if selection.label_selector else None
         # Held while handlers are called: it keeps their changes in order. Handlers may register and remove handlers.
         self._telling = threading.RLock()
+        self._tells = False
         self._registrations: tuple[Registration, ...] = ()
+        self._waiting: list[Registration] = []
         self._errors = 0  # of handlers that are gone
         self._listed = False
         self.on_synced: Callable[[], None] = lambda: None
@@ -130,11 +132,11 @@ class Informer:
         """
         registration = Registration(self, handler)
         with self._telling:
-            if self._listed:
-                for entry in self.store.entries():
-                    registration.call(Change("added", entry.key, None, entry, initial=True))
-                registration.synced = True
-            self._registrations = (*self._registrations, registration)
+            if self._tells:  # a handler asks for it, in the middle of changes: it comes after them, and misses none
+                self._waiting.append(registration)
+            else:
+                self._admit(registration)
+                self._admit_waiting()
         return registration
 
     def add_index(self, name: str, function: IndexFunction) -> None:
@@ -202,15 +204,14 @@ class Informer:
 
     def replace(self, fresh: dict[str, Record], version: str, *, rebuild: bool) -> int:
         """A list. A handler that comes meanwhile hears of it once: as what was there, or as these changes."""
-        changed = 0
         with self._telling:
             first = not self._listed
-            for change in self.store.replace(fresh, version, initial=first, rebuild=rebuild):
-                changed += change.type != "resync"
-                self._tell(change)
+            changes = self.store.replace(fresh, version, initial=first, rebuild=rebuild)
+            changed = self._tell(changes)
             self._listed = True
             for registration in self._registrations:
                 registration.synced = True
+            self._admit_waiting()
         if first:
             log.info("informer %s has synced: %d objects", self.selection, len(self.store))
             self.on_synced()
@@ -221,16 +222,44 @@ class Informer:
         key, uid, version = key_of(obj), uid_of(obj), parse_version(resource_version_of(obj))
         with self._telling:
             verdict = self.store.apply(event, uid, key, version, lambda: self.encode(obj))
-            for change in verdict.changes:
-                self._tell(change)
+            if verdict.changes:
+                self._tell(verdict.changes)
+                self._admit_waiting()
         return verdict
 
-    def _tell(self, change: Change) -> None:
-        for registration in self._registrations:
-            registration.call(change)
+    def _tell(self, changes: Iterable[Change]) -> int:
+        """Tell the handlers. Returns how many changes were none that a list alone made."""
+        told = 0
+        self._tells = True
+        try:
+            for change in changes:
+                told += change.type != "resync"
+                for registration in self._registrations:
+                    registration.call(change)
+        finally:
+            self._tells = False
+        return told
+
+    def _admit_waiting(self) -> None:
+        while self._waiting:
+            self._admit(self._waiting.pop(0))
+
+    def _admit(self, registration: Registration) -> None:
+        """From here on it hears of changes; of what is there it hears now."""
+        if self._listed:
+            self._tells = True
+            try:
+                for entry in self.store.entries():
+                    registration.call(Change("added", entry.key, None, entry, initial=True))
+            finally:
+                self._tells = False
+            registration.synced = True
+        self._registrations = (*self._registrations, registration)
 
     def _remove(self, registration: Registration) -> None:
         with self._telling:
+            if registration in self._waiting:
+                self._waiting.remove(registration)
             if registration in self._registrations:
                 self._registrations = tuple(other for other in self._registrations if other is not registration)
                 self._errors += registration.errors

@@ -101,12 +101,11 @@ class Reflector:
         try:
             while not self._cancel.cancelled:
                 self._state = self._step()
-        finally:
-            # Whatever kills the thread itself and not just a step of it: another takes over, from a list.
+        except BaseException:  # whatever kills the thread itself and not just a step of it: another takes over
+            log.exception("the thread of informer %s died and is replaced", self.selection)
+            self._count("died")
             with self._lock:
                 if not self._cancel.cancelled:
-                    self._count("died")
-                    log.error("the thread of informer %s died and is replaced", self.selection)
                     self._state = Pause(self._backoff.next(), List("died", rebuild=True))
                     self._spawn()
 

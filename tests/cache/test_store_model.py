@@ -142,7 +142,7 @@ def test_told_in_order_the_store_is_the_servers_at_every_moment(before: Any, aft
 
 
 @given(before=ACTIONS, after=ACTIONS, data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_told_out_of_order_and_repeatedly_it_is_the_same_in_the_end(before: Any, after: Any, data: st.DataObject) -> None:
     server, cache = Server(), Cache()
     for action in before:
@@ -159,7 +159,7 @@ def test_told_out_of_order_and_repeatedly_it_is_the_same_in_the_end(before: Any,
 
 
 @given(steps=st.lists(st.tuples(ACTIONS, st.booleans()), max_size=5), data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_whatever_is_lost_late_or_from_before_a_list_the_next_list_heals_it(steps: Any, data: st.DataObject) -> None:
     server, cache = Server(), Cache()
     cache.list(server)

@@ -1,0 +1,377 @@
+"""Informers: handlers, sharing, starting and stopping, status."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from operator_kit.api import Client, Selection
+from operator_kit.cache import Change, Informer, Informers, ReflectorSettings, Write
+from operator_kit.cache.backoff import Backoff
+from operator_kit.cache.records import encode
+from operator_kit.clock import Clock, FakeClock, Signal
+from operator_kit.objects import Resource, key_of
+
+from .conftest import CM, World, until
+
+NOWHERE = {
+    "current-context": "a",
+    "contexts": [{"name": "a", "context": {"cluster": "a"}}],
+    "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
+}
+
+
+def obj(name: str, version: int = 1, uid: str = "", **more: Any) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "n", "uid": uid or f"u-{name}", "resourceVersion": str(version)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, **more.pop("meta", {})}, **more}
+
+
+def informer(selection: Selection | None = None, **options: Any) -> Informer:
+    """One that is fed by the test and not by a reflector."""
+    client = Client.from_kubeconfig_dict(NOWHERE)
+    return Informer(client, selection or Selection(CM), settings=ReflectorSettings(), clock=Clock(), **options)
+
+
+def listed(inf: Informer, *objects: dict[str, Any], version: int = 10) -> int:
+    return inf.replace({key_of(o): inf.encode(o) for o in objects}, str(version), rebuild=False)
+
+
+class Heard:
+    """A handler that remembers."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+
+    def __call__(self, change: Change) -> None:
+        self.changes.append(change)
+
+    def told(self) -> list[tuple[str, str, bool]]:
+        return [(change.type, change.key, change.initial) for change in self.changes]
+
+
+# -- handlers -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_handler_is_synced_when_it_has_heard_of_everything_that_was_there() -> None:
+    inf, heard = informer(), Heard()
+    registration = inf.add_handler(heard)
+    assert not registration.synced
+    assert not inf.synced
+    assert listed(inf, obj("a"), obj("b")) == 2
+    assert registration.synced
+    assert inf.synced
+    assert heard.told() == [("added", "n/a", True), ("added", "n/b", True)]
+    inf.apply("ADDED", obj("c", 11))
+    assert heard.told()[2:] == [("added", "n/c", False)]
+
+
+def test_a_late_handler_hears_of_what_is_there_first_then_of_changes() -> None:
+    inf, late = informer(), Heard()
+    listed(inf, obj("a"))
+    inf.apply("MODIFIED", obj("a", 12))
+    registration = inf.add_handler(late)
+    assert registration.synced
+    inf.apply("DELETED", obj("a", 13))
+    assert late.told() == [("added", "n/a", True), ("deleted", "n/a", False)]
+
+
+def test_handlers_see_the_old_and_the_new() -> None:
+    inf, heard = informer(), Heard()
+    listed(inf, obj("a", spec=1))
+    inf.add_handler(heard)
+    inf.apply("MODIFIED", obj("a", 12, spec=2))
+    inf.apply("DELETED", obj("a", 13, spec=2))
+    old_and_new = [(c.old and c.old.decode()["spec"], c.new and c.new.decode()["spec"]) for c in heard.changes]
+    assert old_and_new == [(None, 1), (1, 2), (2, None)]
+
+
+def test_a_list_that_changes_nothing_is_told_as_a_resync() -> None:
+    inf, heard = informer(), Heard()
+    listed(inf, obj("a"))
+    inf.add_handler(heard)
+    assert listed(inf, obj("a"), version=20) == 0
+    assert heard.told()[1:] == [("resync", "n/a", False)]
+
+
+def test_a_handler_that_fails_is_told_of_once_and_goes_on_hearing(caplog: pytest.LogCaptureFixture) -> None:
+    inf, heard, calls = informer(), Heard(), []
+
+    def broken(change: Change) -> None:
+        calls.append(change)
+        raise RuntimeError("broken")
+
+    inf.add_handler(broken)
+    inf.add_handler(heard)
+    listed(inf, obj("a"), obj("b"))
+    assert inf.synced
+    assert (len(calls), len(heard.changes)) == (2, 2)
+    assert inf.status().handler_errors == 2
+    assert len([record for record in caplog.records if "a handler of informer configmaps failed" in record.getMessage()]) == 1
+
+
+def test_a_handler_that_is_removed_hears_no_more() -> None:
+    inf, heard = informer(), Heard()
+    registration = inf.add_handler(heard)
+    registration.remove()
+    registration.remove()
+    listed(inf, obj("a"))
+    assert heard.changes == []
+    assert inf.synced
+
+
+def test_handlers_may_come_and_go_in_a_handler() -> None:
+    inf, second = informer(), Heard()
+
+    def first(change: Change) -> None:
+        registration.remove()
+        inf.add_handler(second)
+
+    registration = inf.add_handler(first)
+    listed(inf, obj("a"), obj("b"))
+    # It came in the middle of the list's changes: it hears of all of them, afterwards.
+    assert second.told() == [("added", "n/a", True), ("added", "n/b", True)]
+    inf.apply("ADDED", obj("c", 12))
+    assert second.told()[-1] == ("added", "n/c", False)
+
+
+def test_handlers_that_come_while_changes_are_told_miss_and_repeat_nothing() -> None:
+    inf = informer()
+    listed(inf, *(obj(f"a{number}") for number in range(20)))
+    late: list[Heard] = []
+    stop = threading.Event()
+
+    def come() -> None:
+        while not stop.is_set() and len(late) < 300:
+            heard = Heard()
+            inf.add_handler(heard)
+            late.append(heard)
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    for version in range(20, 220):
+        inf.apply("MODIFIED", obj(f"a{version % 20}", version))
+        if version % 50 == 0:
+            listed(inf, *(entry.decode() for entry in inf.store.entries()), version=version)
+    stop.set()
+    thread.join(10)
+    truth = {entry.key: entry.resource_version for entry in inf.store.entries()}
+    assert late
+    for heard in late:
+        picture: dict[str, int] = {}
+        for change in heard.changes:
+            assert change.new is not None
+            version = int(change.new.resource_version)
+            if change.type == "added":
+                assert change.key not in picture
+            elif change.type == "modified":
+                assert picture[change.key] < version
+            picture[change.key] = version
+        assert {key: str(version) for key, version in picture.items()} == truth
+
+
+# -- what is kept ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_transform_cuts_objects_down_before_they_are_kept() -> None:
+    def cut(o: dict[str, Any]) -> None:
+        o.pop("data", None)
+
+    inf = informer(transform=cut)
+    listed(inf, obj("a", data={"big": "x"}))
+    assert inf.store.get("n/a") == obj("a")
+    whole = informer(transform=lambda o: {**o, "data": {"n": 1}})
+    listed(whole, obj("a"))
+    assert (whole.store.get("n/a") or {})["data"] == {"n": 1}
+
+
+def test_a_transform_that_fails_loses_nothing_and_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    inf = informer(transform=lambda o: o["nothing"])
+    listed(inf, obj("a"), obj("b"))
+    assert inf.store.get("n/a") == obj("a")
+    assert len([record for record in caplog.records if "the transform of informer" in record.getMessage()]) == 1
+
+
+def test_strip_can_be_left_out() -> None:
+    inf = informer(strip=False)
+    listed(inf, obj("a", meta={"managedFields": [{"manager": "m"}]}))
+    assert (inf.store.get("n/a") or {})["metadata"]["managedFields"] == [{"manager": "m"}]
+
+
+def test_an_informer_knows_what_it_covers() -> None:
+    labelled = obj("a", meta={"labels": {"app": "x"}})
+    assert informer().covers(labelled)
+    assert informer(Selection(CM, "n")).covers(labelled)
+    assert not informer(Selection(CM, "m")).covers(labelled)
+    assert informer(Selection(CM, None, "app=x")).covers(labelled)
+    assert not informer(Selection(CM, None, "app=y")).covers(labelled)
+    assert not informer(Selection(CM, None, "app=y")).covers(obj("a"))
+    assert not informer(Selection(CM, None, "", "metadata.name=a")).covers(labelled)
+
+
+# -- the shared set -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_selection_is_one_informer() -> None:
+    informers = Informers(Client.from_kubeconfig_dict(NOWHERE))
+    first = informers.acquire(CM)
+    assert informers.acquire(CM) is first
+    assert informers.acquire(CM, namespace="") is first
+    others = [
+        informers.acquire(CM, namespace="n"),
+        informers.acquire(CM, label_selector="a=b"),
+        informers.acquire(CM, metadata_only=True),
+        informers.acquire(CM, transform=lambda o: o),
+        informers.acquire(Resource("", "v1", "Secret", "secrets")),
+    ]
+    assert len({id(inf) for inf in [first, *others]}) == 6
+    with pytest.raises(ValueError, match="unable to parse requirement"):
+        informers.acquire(CM, label_selector="a in (")
+
+
+def test_the_last_user_stops_it(world: World) -> None:
+    informers = Informers(world.client)
+    informers.start()
+    first = informers.acquire(CM)
+    informers.acquire(CM)
+    assert informers.wait_synced(15)
+    informers.release(first)
+    world.create("a")
+    until(lambda: "default/a" in first.store)
+    informers.release(first)
+    assert informers.status() == []
+    with pytest.raises(ValueError, match="is not in use"):
+        informers.release(first)
+    again = informers.acquire(CM)
+    assert again is not first
+    assert informers.wait_synced(15)
+    assert informers.stop(10)
+    with pytest.raises(RuntimeError, match="were stopped"):
+        informers.acquire(CM)
+    with pytest.raises(RuntimeError, match="were stopped"):
+        informers.start()
+
+
+def test_waiting_for_sync_ends_with_the_stop_signal_the_time_or_the_sets_end() -> None:
+    clock = FakeClock()
+    informers = Informers(Client.from_kubeconfig_dict(NOWHERE), clock=clock)
+    assert informers.wait_synced(0)  # nothing to wait for
+    informers.acquire(CM)
+    assert not informers.wait_synced(0)
+    outcomes: list[bool] = []
+    stop = Signal(clock)
+    for arguments, wake in (((None, stop), stop.set), ((5.0, None), lambda: clock.advance(5)), ((None, None), informers.stop)):
+        thread = threading.Thread(target=lambda arguments=arguments: outcomes.append(informers.wait_synced(*arguments)))
+        thread.start()
+        clock.wait_for_waiters(1)
+        wake()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert outcomes == [False, False, False]
+
+
+def test_stopping_is_prompt_and_leaves_no_thread(world: World) -> None:
+    world.fault("hang", verb="list", resource="secrets")
+    world.fault("silent", verb="watch")
+    informers = Informers(world.client)
+    for plural, kind in (("configmaps", "ConfigMap"), ("secrets", "Secret"), ("events", "Event")):
+        informers.acquire(Resource("", "v1", kind, plural))
+    informers.start()
+    until(lambda: sum(status.synced for status in informers.status()) == 2)
+    assert informers.stop(5)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("informer/")]
+    Informers(world.client).stop()
+
+
+def test_an_informer_that_ends_lets_go_who_waits_for_a_write(world: World) -> None:
+    inf = world.informer()
+    world.synced(inf)
+    woken = threading.Event()
+    assert inf.when_seen(Write("default/a", "u", "999999"), woken.set) is not None
+    inf.stop()
+    assert woken.is_set()
+
+
+def test_own_writes_are_seen_by_version_and_deletes_by_uid(world: World) -> None:
+    inf = world.informer()
+    world.synced(inf)
+    for turn in range(5):
+        made = world.create("a", turn=str(turn))
+        write = Write("default/a", made["metadata"]["uid"], made["metadata"]["resourceVersion"])
+        woken = threading.Event()
+        assert inf.when_seen(write, woken.set) is None or woken.wait(10)
+        assert inf.store.get("default/a") is not None
+        world.delete("a")
+        woken = threading.Event()
+        assert inf.when_seen(Write("default/a", made["metadata"]["uid"]), woken.set) is None or woken.wait(10)
+        assert inf.store.get("default/a") is None
+
+
+def test_status_tells_how_an_informer_is(world: World) -> None:
+    world.create("a")
+    inf = world.informer(namespace="default", label_selector="")
+    world.synced(inf)
+    status = inf.status()
+    assert (status.resource, status.namespace, status.synced, status.problem) == (CM, "default", True, "")
+    assert status.objects == len(inf.store)
+    assert status.bytes == inf.store.size > 0
+    assert 0 <= status.seconds_since_sign_of_life < 10
+    assert "synced" in repr(inf)
+
+
+def test_only_metadata_is_held_when_only_metadata_is_wanted(world: World) -> None:
+    world.create("a", big="x" * 1000)
+    inf = world.informer(metadata_only=True)
+    world.synced(inf)
+    world.create("b", big="x" * 1000)
+    until(lambda: "default/b" in inf.store)
+    for key in ("default/a", "default/b"):
+        held = inf.store.get(key)
+        assert held is not None
+        assert (held["kind"], held.get("data")) == ("ConfigMap", None)
+        entry = inf.store.entry(key)
+        assert entry is not None
+        assert entry.size < 500
+
+
+def test_odd_objects_are_left_out_counted_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    inf = informer()
+    for broken in (
+        {"kind": "ConfigMap", "metadata": {"name": "a"}},
+        {"kind": "Other", "metadata": {"name": "a", "uid": "u"}},
+        {},
+    ):
+        from operator_kit.api import WatchEvent
+
+        inf.reflector._take(WatchEvent("ADDED", dict(broken)))
+    inf.reflector._take(WatchEvent("STRANGE", obj("a")))
+    assert inf.status().odd == 4
+    assert len(inf.store) == 0
+    assert len([record for record in caplog.records if "left out" in record.getMessage()]) == 1
+    assert encode(obj("a"))[0] == "n/a"
+
+
+# -- backoff --------------------------------------------------------------------------------------------------------------------
+
+
+def test_pauses_double_to_the_cap_and_start_anew_only_after_two_minutes_without_failure() -> None:
+    clock = FakeClock()
+    backoff = Backoff(clock)
+    assert backoff.well
+    expected = [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
+    for longest in expected:
+        pause = backoff.next()
+        assert longest / 2 <= pause <= longest
+        clock.advance(pause)
+    assert not backoff.well
+    clock.advance(90)
+    assert backoff.next() >= 15.0
+    clock.advance(120.1)
+    assert backoff.well
+    assert backoff.next() <= 0.8
+
+
+def test_nothing_would_ever_be_seen_without_a_watch_and_without_a_resync() -> None:
+    with pytest.raises(ValueError, match="there must be a resync"):
+        Informers(Client.from_kubeconfig_dict(NOWHERE), watch=False, resync=0)

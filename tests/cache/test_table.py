@@ -1,0 +1,457 @@
+"""Every row of the table in docs/informers.md, on the sandbox's faults. The names are the rows."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operator_kit.api import Client
+from operator_kit.cache import Informers
+from operator_kit.objects import Resource
+from operator_kit.sandbox import Sandbox
+
+from .conftest import CM, QUICK, World, until
+
+SITE = Resource("example.com", "v1", "Website", "websites")
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "websites.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "websites", "singular": "website", "kind": "Website", "listKind": "WebsiteList"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def restarts(informer: Any, reason: str, times: int = 1) -> None:
+    until(lambda: informer.status().restarts.get(reason, 0) >= times, f"restart for {reason}")
+
+
+def test_normal_close_watches_again_without_a_list(world: World) -> None:
+    world.create("a")
+    lists = world.counter("list")
+    world.fault("end", verb="watch", events=1, count=3)
+    informer = world.informer()
+    world.synced(informer)
+    for name in ("b", "c", "d"):
+        world.create(name)
+        until(lambda name=name: f"default/{name}" in informer.store, name)
+    restarts(informer, "closed", 3)
+    world.same(informer)
+    assert lists() == 1
+    assert informer.status().problem == ""
+
+
+def test_short_close_lists_and_pauses(world: World) -> None:
+    world.fault("end", verb="watch", events=0, count=3)
+    informer = world.informer(short_watch=0.5)
+    world.synced(informer)
+    restarts(informer, "short", 3)
+    world.create("a")
+    world.same(informer)
+
+
+def test_410_when_the_watch_is_opened_lists_at_once(world: World) -> None:
+    lists = world.counter("list")
+    world.fault("status", verb="watch", code=410, count=1)
+    informer = world.informer(backoff_base=1000.0, backoff_max=1000.0)  # it does not pause
+    world.synced(informer)
+    world.create("a")
+    world.same(informer)
+    assert informer.status().restarts == {"expired": 1}
+    assert lists() == 2
+
+
+def test_410_in_the_stream_lists_at_once(world: World) -> None:
+    lists = world.counter("list")
+    world.fault("gone", verb="watch", events=1, count=1)
+    informer = world.informer(backoff_base=1000.0, backoff_max=1000.0)
+    world.synced(informer)
+    world.create("a")
+    world.create("b")
+    world.same(informer)
+    restarts(informer, "expired")
+    assert lists() == 2
+
+
+def test_410_on_a_later_page_lists_in_one_piece(world: World) -> None:
+    for number in range(8):
+        world.create(f"a{number}")
+    lists = world.counter("list")
+    world.fault("status", verb="list", code=410, continues=True)
+    informer = world.informer()
+    world.synced(informer)
+    world.same(informer)
+    assert lists() == 3
+    assert len(informer.store) >= 8
+    assert len({change.key for change in world.changes}) == len(world.changes)
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_throttled_and_failing_servers_get_their_pause_and_no_list(world: World, code: int) -> None:
+    lists = world.counter("list")
+    world.fault("status", verb="watch", code=code, count=4)
+    informer = world.informer()
+    world.synced(informer)
+    world.create("a")
+    world.same(informer)
+    restarts(informer, "throttled" if code == 429 else "server-error", 4)
+    assert lists() == 1
+
+
+def test_an_error_event_that_is_no_410_pauses_and_goes_on(world: World) -> None:
+    lists = world.counter("list")
+    world.fault("error", verb="watch", code=500, events=0, count=2)
+    informer = world.informer()
+    world.synced(informer)
+    world.create("a")
+    world.same(informer)
+    restarts(informer, "server-error", 2)
+    assert lists() == 1
+
+
+def test_refused_connections_are_tried_until_the_server_is_there() -> None:
+    with Sandbox() as first:
+        port = first.port
+        document = first.kubeconfig()
+    client = Client.from_kubeconfig_dict(document)
+    informers = Informers(client, settings=QUICK)
+    informer = informers.acquire(CM)
+    informers.start()
+    try:
+        restarts(informer, "unreachable", 2)
+        assert "no answer from" in informer.status().problem
+        assert not informers.synced()
+        with Sandbox(port=port):
+            assert informers.wait_synced(15)
+            assert informer.status().problem == ""
+            # and when it goes away again, what is held stays
+            held = len(informer.store)
+        restarts(informer, "unreachable", 5)
+        assert (informer.synced, len(informer.store)) == (True, held)
+    finally:
+        informers.stop(10)
+        client.close()
+
+
+def test_a_server_restored_from_a_backup_is_listed_and_believed() -> None:
+    with Sandbox() as first:
+        port = first.port
+        client = Client.from_kubeconfig_dict(first.kubeconfig())
+        for number in range(20):
+            client.create(CM, {"metadata": {"name": f"a{number}"}}, namespace="default")
+        informers = Informers(client, settings=QUICK)
+        informer = informers.acquire(CM)
+        informers.start()
+        assert informers.wait_synced(15)
+        newest = int(informer.store.resource_version)
+    try:
+        with Sandbox(port=port, bookmark_interval=0.1) as second:
+            other = Client.from_kubeconfig_dict(second.kubeconfig())
+            other.create(CM, {"metadata": {"name": "b"}}, namespace="default")
+            until(lambda: "default/b" in informer.store and "default/a0" not in informer.store, "the new server's objects")
+            assert int(informer.store.resource_version) < newest
+            other.close()
+            informers.stop(10)
+    finally:
+        informers.stop(10)
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"), [("break", "broken"), ("corrupt", "corrupt"), ("blank", "corrupt")], ids=["break", "corrupt", "blank"]
+)
+def test_broken_corrupt_and_blank_lines_end_the_stream_and_nothing_is_lost(world: World, action: str, reason: str) -> None:
+    world.fault(action, verb="watch", events=1, count=3)
+    informer = world.informer()
+    world.synced(informer)
+    for name in ("a", "b", "c", "d", "e"):
+        world.create(name)
+    world.same(informer)
+    restarts(informer, reason)
+
+
+def test_corrupt_again_at_the_same_place_means_a_list(world: World) -> None:
+    lists = world.counter("list")
+    world.fault("corrupt", verb="watch", events=0, count=4)
+    informer = world.informer()
+    world.synced(informer)
+    world.create("a")
+    world.same(informer)
+    restarts(informer, "corrupt", 4)
+    assert lists() >= 2
+
+
+@pytest.mark.parametrize("action", ["close", "lost", "hang", "cut", "garble"])
+def test_lists_that_fail_are_made_again(world: World, action: str) -> None:
+    for number in range(5):
+        world.create(f"a{number}")
+    world.fault(action, verb="list", count=2)
+    informer = world.informer(list_timeout=0.3)
+    world.synced(informer)
+    world.same(informer)
+    assert sum(informer.status().restarts.values()) >= 2
+
+
+def test_half_open_is_noticed_by_our_own_clock(world: World) -> None:
+    world.fault("silent", verb="watch", events=0, count=2)
+    informer = world.informer(silence=0.4)
+    world.synced(informer)
+    world.create("a")  # told into the dead stream
+    world.same(informer)
+    restarts(informer, "silent")
+
+
+def test_half_open_after_bookmarks_goes_on_from_the_last_version(world: World) -> None:
+    lists = world.counter("list")
+    world.fault("silent", verb="watch", events=2, count=1)
+    informer = world.informer(silence=0.5)
+    world.synced(informer)
+    restarts(informer, "silent")
+    world.create("a")
+    world.same(informer)
+    assert lists() == 1
+
+
+def test_a_server_without_bookmarks_is_learnt(world: World) -> None:
+    lists = world.counter("list")
+    world.fault("no-bookmarks", verb="watch")
+    informer = world.informer(silence=0.3)
+    world.synced(informer)
+    until(lambda: lists() == 2, "the list that tells a dead stream from a quiet one")
+    until(lambda: informer.reflector._bookmarks is False, "learning")
+    world.create("a")
+    world.same(informer)
+    assert informer.status().restarts == {"silent": 1}
+
+
+def test_403_names_the_missing_rule_and_recovers(world: World) -> None:
+    fault = world.fault("status", verb="list", code=403)
+    informer = world.informer(namespace="default")
+    restarts(informer, "forbidden", 2)
+    problem = informer.status().problem
+    assert "not allowed to list and watch configmaps in default" in problem
+    rule = '{apiGroups: [""], resources: ["configmaps"], verbs: ["get", "list", "watch"]}'
+    assert f"Add to a Role in namespace default: {rule}" in problem
+    assert not informer.synced
+    world.sandbox.faults.remove(fault)
+    world.synced(informer)
+    assert informer.status().problem == ""
+
+
+def test_403_on_the_watch_alone_converges_by_lists(world: World) -> None:
+    world.fault("status", verb="watch", code=403)
+    informer = world.informer()
+    world.synced(informer)
+    world.create("a")
+    world.same(informer)
+    assert "a ClusterRole" in informer.status().problem or informer.status().restarts["forbidden"] > 0
+
+
+def test_401_names_the_credentials(world: World) -> None:
+    fault = world.fault("status", verb="list", code=401)
+    informer = world.informer()
+    restarts(informer, "unauthorized")
+    assert "does not accept the credentials of the given kubeconfig" in informer.status().problem
+    world.sandbox.faults.remove(fault)
+    world.synced(informer)
+
+
+def test_a_crd_that_appears_later_disappears_and_returns(world: World) -> None:
+    crds = world.calm.discovery.resolve("CustomResourceDefinition")
+    informer = world.informer(SITE)
+    restarts(informer, "not-found")
+    assert "install the CustomResourceDefinition websites.example.com" in informer.status().problem
+
+    def install() -> None:
+        world.calm.create(crds, CRD)
+        until(lambda: "Website" in {res.kind for res in (world.calm.discovery.refresh(), world.calm.discovery.resources())[1]})
+        world.calm.create(
+            SITE, {"apiVersion": "example.com/v1", "kind": "Website", "metadata": {"name": "a"}}, namespace="default"
+        )
+
+    install()
+    world.synced(informer)
+    world.same(informer, SITE)
+    first = informer.store.entry("default/a")
+    world.calm.delete(crds, "websites.example.com")
+    until(lambda: "install the Custom" in informer.status().problem, "the problem")
+    install()
+
+    def is_new() -> bool:
+        entry = informer.store.entry("default/a")
+        return entry is not None and first is not None and entry.uid != first.uid
+
+    until(is_new, "the new object")
+    until(lambda: informer.status().problem == "", "the end of the problem")
+    world.same(informer, SITE)
+
+
+def test_events_lost_without_trace_are_healed_by_the_resync(world: World) -> None:
+    world.create("gone")
+    world.fault("drop", verb="watch")
+    informer = world.informer(resync=0.5)
+    world.synced(informer)
+    world.create("a")
+    world.delete("gone")
+    world.same(informer)
+    restarts(informer, "resync")
+    until(lambda: "resync" in {change.type for change in world.changes}, "what is unchanged being told of")
+
+
+@pytest.mark.parametrize("action", ["duplicate", "reorder"])
+def test_repeated_and_reordered_events_change_nothing(world: World, action: str) -> None:
+    world.fault(action, verb="watch", share=0.5)
+    informer = world.informer()
+    world.synced(informer)
+    for number in range(15):
+        world.create(f"a{number % 5}")
+        if number % 3:
+            world.delete(f"a{number % 5}")
+        else:
+            world.calm.patch(CM, f"a{number % 5}", "default", {"data": {"n": str(number)}})
+            world.delete(f"a{number % 5}")
+    world.create("last")
+    world.same(informer)
+
+
+def test_without_a_watch_lists_alone_converge(world: World) -> None:
+    watches = world.counter("watch")
+    informer = world.informer(watch=False, resync=0.05)
+    world.synced(informer)
+    world.create("a")
+    world.same(informer)
+    world.delete("a")
+    world.same(informer)
+    assert watches() == 0
+    assert informer.status().restarts["resync"] >= 2
+
+
+def test_a_thread_that_is_killed_is_replaced_and_counted(world: World) -> None:
+    informer = world.informer()
+    world.synced(informer)
+    thread = informer.reflector._thread
+    assert thread is not None
+    assert thread.name == "informer/configmaps"
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    world.create("a")  # wakes it, so that it dies
+    restarts(informer, "died")
+    world.create("b")
+    world.same(informer)
+    assert informer.reflector._thread is not thread
+
+
+def test_a_defect_in_a_step_is_told_and_survived(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    informer = world.informer()
+    world.synced(informer)
+    broken = [True]
+    real = informer.apply
+
+    def apply(event: str, obj: Any) -> Any:
+        if broken.pop() if broken else False:
+            raise ZeroDivisionError("a bug")
+        return real(event, obj)
+
+    monkeypatch.setattr(informer, "apply", apply)
+    world.create("a")
+    world.same(informer)
+    assert informer.status().restarts["defect"] == 1
+
+
+def test_a_streaming_list_needs_no_pages(world: World) -> None:
+    for number in range(5):
+        world.create(f"a{number}")
+    lists = world.counter("list")
+    informer = world.informer(streaming=True)
+    world.synced(informer)
+    world.create("b")
+    world.same(informer)
+    assert lists() == 0
+    assert informer.status().restarts == {}
+
+
+def test_a_streaming_list_that_does_not_end_falls_back_to_pages(world: World) -> None:
+    for number in range(5):
+        world.create(f"a{number}")
+    world.fault("silent", verb="watch", events=2, count=1)
+    lists = world.counter("list")
+    informer = world.informer(streaming=True, streaming_timeout=0.3)
+    world.synced(informer)
+    world.same(informer)
+    assert lists() == 2  # two pages
+
+
+@pytest.mark.parametrize("action", ["end", "gone", "corrupt", "break"])
+def test_a_streaming_list_that_is_closed_too_soon_falls_back_to_pages(world: World, action: str) -> None:
+    for number in range(5):
+        world.create(f"a{number}")
+    world.fault(action, verb="watch", events=2, count=1)
+    informer = world.informer(streaming=True)
+    world.synced(informer)
+    world.create("b")
+    world.same(informer)
+    assert [change.key for change in world.changes if change.type == "added" and change.key == "default/a0"] == ["default/a0"]
+
+
+def test_a_server_that_refuses_streaming_is_listed_in_pages(world: World) -> None:
+    world.fault("status", verb="watch", code=400, count=1)
+    informer = world.informer(streaming=True)
+    world.synced(informer)
+    world.same(informer)
+
+
+FOR_EVER = {
+    "list 500": {"action": "status", "verb": "list", "code": 500},
+    "list 403": {"action": "status", "verb": "list", "code": 403},
+    "list 410": {"action": "status", "verb": "list", "code": 410},
+    "list 429": {"action": "status", "verb": "list", "code": 429},
+    "list close": {"action": "close", "verb": "list"},
+    "list garble": {"action": "garble", "verb": "list"},
+    "watch 500": {"action": "status", "verb": "watch", "code": 500},
+    "watch 403": {"action": "status", "verb": "watch", "code": 403},
+    "watch 410": {"action": "status", "verb": "watch", "code": 410},
+    "watch 429": {"action": "status", "verb": "watch", "code": 429},
+    "watch close": {"action": "close", "verb": "watch"},
+    "watch end": {"action": "end", "verb": "watch"},
+    "watch gone": {"action": "gone", "verb": "watch"},
+    "watch corrupt": {"action": "corrupt", "verb": "watch"},
+    "watch error": {"action": "error", "verb": "watch"},
+}
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["pages", "streaming"])
+def test_no_fault_makes_it_loop_without_pausing(world: World, streaming: bool) -> None:
+    # 0.1 s, 0.2 s, 0.2 s … less up to a half each: never more than one cycle in 50 ms on average, of at most three requests
+    for name, fault in FOR_EVER.items():
+        numbers = [world.fault(**fault)]  # type: ignore[arg-type]  # names and values of a fault
+        requests = [world.counter("list"), world.counter("watch")]
+        informer = world.informer(backoff_base=0.1, backoff_max=0.2, short_watch=0.1, streaming=streaming)
+        threading.Event().wait(0.25)
+        informer.stop()
+        assert informer.reflector.join(5)
+        assert sum(count() for count in requests) <= 18, name
+        world.sandbox.faults.clear()
+        assert numbers
+
+
+def test_the_table_has_a_test_for_every_row() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "informers.md").read_text(encoding="utf-8")
+    named = {word.strip("`") for line in table.splitlines() if line.startswith("|") for word in line.split() if "test_" in word}
+    tests = {name for name in globals() if name.startswith("test_")}
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert tests - {"test_the_table_has_a_test_for_every_row"} <= named, "tests that the table does not name"
+    assert {name for name in named if f"def {name}(" not in sources} == set(), "rows without a test"
