@@ -23,7 +23,7 @@ from operator_kit.sandbox.openapi.schemas import (
     list_schema,
     schemas_for,
 )
-from operator_kit.sandbox.registry import Registry, Served
+from operator_kit.sandbox.registry import Registry, Served, Subresource
 
 __all__ = ["Documents"]
 
@@ -31,7 +31,6 @@ _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _REF = "#/components/schemas/"
 _STRATEGIC = "application/strategic-merge-patch+json"
 _PATCHES = ("application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json")
-_ACTIONS = {"get": "get", "put": "put", "patch": "patch", "delete": "delete", "post": "post"}
 _WRITE = ("dryRun", "fieldManager", "fieldValidation")
 _PARAMETERS = {
     "dryRun": "Whether changes are kept from being stored: All.",
@@ -88,6 +87,8 @@ class Documents:
 
     def v3(self, path: str) -> dict[str, Any] | None:
         """The document of a group and version, by its path: `api/v1`, `apis/apps/v1`. None when nothing is served there."""
+        if path in self._roots():
+            return self._cached(f"v3:{path}", lambda: _root_document(path))
         group, version = _group_version(path)
         if not version or not self._registry.has_version(group, version):
             return None
@@ -114,10 +115,15 @@ class Documents:
                 yield f"apis/{group}/{version}", group, version
 
     def _index(self) -> dict[str, Any]:
-        paths = {}
-        for path, group, version in self._group_versions():
-            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._hash(group, version)}"}
+        hashes = {path: self._hash(group, version) for path, group, version in self._group_versions()}
+        hashes |= {path: _digest([path]) for path in self._roots()}
+        paths = {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={hashes[path]}"} for path in sorted(hashes)}
         return {"paths": paths}
+
+    def _roots(self) -> list[str]:
+        """The documents of the discovery paths: `api`, `apis` and those of the server's own groups."""
+        groups = [f"apis/{group}" for group in self._registry.groups() if self._registry.is_builtin(group)]
+        return ["api", "apis", *groups, "version"]
 
     def _hash(self, group: str, version: str) -> str:
         """Of what a document is made from, so that the index does not need the documents."""
@@ -125,7 +131,7 @@ class Documents:
         for served in self._registry.resources(group, version):
             schema = dict(served.crd.openapi) if served.crd is not None else None
             parts.append([served.kind, served.plural, sorted(served.subresources), schema])
-        return hashlib.sha512(codec.dumps(parts)).hexdigest().upper()
+        return _digest(parts)
 
     def _v3(self, group: str, version: str) -> dict[str, Any]:
         resources = list(self._registry.resources(group, version))
@@ -133,7 +139,7 @@ class Documents:
         for served in resources:
             paths.update(_resource_paths(served))
         custom = any(served.custom for served in resources)
-        info = {"title": "Kubernetes CRD Swagger" if custom else "Kubernetes", "version": "v0.1.0" if custom else "v1.36.0"}
+        info = {"title": "Kubernetes CRD Swagger" if custom else "Kubernetes", "version": "v0.1.0" if custom else "1.36"}
         return {
             "components": {"schemas": dict(sorted(_schemas(resources).items()))},
             "info": info,
@@ -151,8 +157,21 @@ class Documents:
             for served in resources:
                 for path, item in _resource_paths(served).items():
                     paths[path] = _path_as_v2(item)
-        info = {"title": "Kubernetes", "version": "v1.36.0"}
+        info = {"title": "Kubernetes", "version": "1.36"}
         return {"swagger": "2.0", "info": info, "paths": paths, "definitions": dict(sorted(definitions.items()))}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha512(codec.dumps(value)).hexdigest().upper()
+
+
+def _root_document(path: str) -> dict[str, Any]:
+    """The document of a discovery path: that it can be read."""
+    name = "".join(part[:1].upper() + part[1:] for part in path.removeprefix("apis/").removesuffix(".k8s.io").split("."))
+    responses = {"200": {"description": "OK"}, "401": {"description": "Unauthorized"}}
+    get = {"description": "get available API versions", "operationId": f"get{name}APIGroup", "responses": responses}
+    info = {"title": "Kubernetes", "version": "1.36"}
+    return {"components": {"schemas": {}}, "info": info, "openapi": "3.0.0", "paths": {f"/{path}/": {"get": get}}}
 
 
 def _group_version(path: str) -> tuple[str, str]:
@@ -211,30 +230,47 @@ def _content(schema: str, *types: str) -> dict[str, Any]:
     return {kind: {"schema": {"$ref": _REF + schema}} for kind in types}
 
 
+def _camel(served: Served) -> str:
+    """The group as operation names have it: `Apps`, `Coordination`, `ContractExampleCom`."""
+    name = served.group or "core"
+    short = name if served.custom else name.removesuffix(".k8s.io")
+    return "".join(part[:1].upper() + part[1:] for part in short.split("."))
+
+
 def _operation(
-    served: Served, method: str, text: str, name: str, *, gvk: GVK, schema: str, parameters: tuple[str, ...], body: str = ""
+    served: Served,
+    text: str,
+    name: str,
+    *,
+    gvk: GVK,
+    schema: str,
+    parameters: tuple[str, ...],
+    action: str,
+    body: str = "",
+    tail: str = "",
+    everywhere: bool = False,
 ) -> dict[str, Any]:
-    group = "".join(part.capitalize() for part in (served.group or "core").split("."))
-    tag = f"{group[:1].lower()}{group[1:]}_{served.version}"
-    verb, _, tail = name.partition("|")
-    scope = "Namespaced" if served.namespaced else ""
+    """One operation. `name` is the verb of its identifier, with what stands before the kind after a bar."""
+    group = _camel(served)
+    verb, _, middle = name.partition("|")
+    scope = "Namespaced" if served.namespaced and not everywhere else ""
     made: dict[str, Any] = {
         "description": text,
-        "operationId": f"{verb}{group}{served.version.capitalize()}{scope}{served.kind}{tail}",
+        "operationId": f"{verb}{group}{served.version.capitalize()}{middle}{scope}{served.kind}{tail}",
         "parameters": _query(*parameters),
         "responses": {
             "200": {"content": _content(schema, "application/json", "application/yaml"), "description": "OK"},
             "401": {"description": "Unauthorized"},
         },
-        "tags": [tag],
-        "x-kubernetes-action": _ACTIONS[method],
+        "tags": [f"{group[:1].lower()}{group[1:]}_{served.version}"],
+        "x-kubernetes-action": action,
         "x-kubernetes-group-version-kind": gvk_extension(gvk),
     }
-    if method == "patch":
+    if action == "patch":
         types = _PATCHES if served.custom else (*_PATCHES, _STRATEGIC)
         made["requestBody"] = {"content": _content(f"{_META}.Patch", *types), "required": True}
     elif body:
-        made["requestBody"] = {"content": _content(body, "*/*"), "required": method != "delete"}
+        made["requestBody"] = {"content": _content(body, "*/*"), "required": action in {"post", "put"}}
     return made
 
 
@@ -253,62 +289,64 @@ def _resource_paths(served: Served) -> dict[str, Any]:
 
     def add(item: dict[str, Any], verb: str, method: str, text: str, name: str, **more: Any) -> None:
         if verb in served.verbs:
-            item[method] = _operation(served, method, text, name, **{"gvk": gvk, "schema": schema, **more})
+            item[method] = _operation(served, text, name, **{"gvk": gvk, "schema": schema, "action": method, **more})
 
-    listed = _list_name(served)
-    status = f"{_META}.Status"
-    options = f"{_META}.DeleteOptions"
+    listed, status, options = _list_name(served), f"{_META}.Status", f"{_META}.DeleteOptions"
     deleting = ("dryRun", "gracePeriodSeconds", "propagationPolicy")
-    add(collection, "list", "get", f"list objects of kind {kind}", "list", schema=listed, parameters=_LIST)
+    gone = {"schema": status, "body": options}
+    add(collection, "list", "get", f"list objects of kind {kind}", "list", schema=listed, parameters=_LIST, action="list")
     add(collection, "create", "post", f"create a {kind}", "create", parameters=_WRITE, body=schema)
-    add(
-        collection,
-        "deletecollection",
-        "delete",
-        f"delete collection of {kind}",
-        "deletecollection",
-        schema=status,
-        parameters=(*_LIST, *deleting),
-        body=options,
-    )
+    text, action = f"delete collection of {kind}", "deletecollection"
+    both = (*_LIST, *deleting)
+    add(collection, action, "delete", text, "delete|Collection", parameters=both, action=action, **gone)
     add(single, "get", "get", f"read the specified {kind}", "read", parameters=("resourceVersion",))
     add(single, "update", "put", f"replace the specified {kind}", "replace", parameters=_WRITE, body=schema)
     add(single, "patch", "patch", f"partially update the specified {kind}", "patch", parameters=(*_WRITE, "force"))
-    add(single, "delete", "delete", f"delete a {kind}", "delete", schema=status, parameters=deleting, body=options)
+    add(single, "delete", "delete", f"delete a {kind}", "delete", parameters=deleting, **gone)
     if collection:
         paths[f"{scoped}/{served.plural}"] = {**collection, "parameters": base}
     if single:
         paths[f"{scoped}/{served.plural}/{{name}}"] = {**single, "parameters": named}
     if served.namespaced and "list" in served.verbs:
-        everywhere = _operation(
-            served, "get", f"list objects of kind {kind}", "list|ForAllNamespaces", gvk=gvk, schema=listed, parameters=_LIST
-        )
-        paths[f"{root}/{served.plural}"] = {"get": everywhere, "parameters": []}
+        everywhere: dict[str, Any] = {}
+        tail = "ForAllNamespaces"
+        text = f"list objects of kind {kind}"
+        more = {"schema": listed, "action": "list", "tail": tail, "everywhere": True}
+        add(everywhere, "list", "get", text, "list", parameters=_LIST, **more)
+        paths[f"{root}/{served.plural}"] = {**everywhere, "parameters": []}
     for sub in served.subresources.values():
-        sub_gvk = GVK(sub.group or served.group, sub.version or served.version, sub.kind)
-        sub_schema = schema if sub.kind == kind else builtin_schema_name(sub_gvk) or custom_schema_name(sub_gvk)
-        item: dict[str, Any] = {}
-        tail = f"|{sub.name.capitalize()}"
-        for verb, method, words in (("get", "get", "read"), ("update", "put", "replace"), ("patch", "patch", "patch")):
-            if verb in sub.verbs:
-                parameters = () if method == "get" else (*_WRITE, "force") if method == "patch" else _WRITE
-                item[method] = _operation(
-                    served,
-                    method,
-                    f"{words} {sub.name} of the specified {kind}",
-                    words + tail,
-                    gvk=sub_gvk,
-                    schema=sub_schema,
-                    parameters=parameters,
-                    body=sub_schema if method == "put" else "",
-                )
-        if "create" in sub.verbs:
-            text = f"create {sub.name} of a {kind}"
-            item["post"] = _operation(
-                served, "post", text, f"create{tail}", gvk=sub_gvk, schema=sub_schema, parameters=_WRITE, body=sub_schema
-            )
-        paths[f"{scoped}/{served.plural}/{{name}}/{sub.name}"] = {**item, "parameters": named}
+        paths[f"{scoped}/{served.plural}/{{name}}/{sub.name}"] = {**_subresource(served, sub), "parameters": named}
     return paths
+
+
+_SUBRESOURCE_VERBS = {
+    "get": ("get", "read {} of the specified {}", "read"),
+    "update": ("put", "replace {} of the specified {}", "replace"),
+    "patch": ("patch", "partially update {} of the specified {}", "patch"),
+    "create": ("post", "create {} of a {}", "create"),
+}
+
+
+def _subresource(served: Served, sub: Subresource) -> dict[str, Any]:
+    """The operations of one subresource."""
+    gvk = GVK(sub.group or served.group, sub.version or served.version, sub.kind)
+    schema = _schema_name(served) if sub.kind == served.kind else builtin_schema_name(gvk) or custom_schema_name(gvk)
+    item = {}
+    for verb, (method, text, name) in _SUBRESOURCE_VERBS.items():
+        if verb in sub.verbs:
+            parameters = () if verb == "get" else (*_WRITE, "force") if verb == "patch" else _WRITE
+            item[method] = _operation(
+                served,
+                text.format(sub.name, served.kind),
+                name,
+                gvk=gvk,
+                schema=schema,
+                parameters=parameters,
+                action=method,
+                body=schema if method in {"put", "post"} else "",
+                tail=sub.name.capitalize(),
+            )
+    return item
 
 
 # --------------------------------------------------------------------------------------------------------------------------- v2
