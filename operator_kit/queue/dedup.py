@@ -357,10 +357,7 @@ class DedupQueue(Parking, Generic[K]):
             self._wake_one()
 
     def _recover(self, key: K = _NOTHING) -> None:
-        """An exception leaves `add`, `get` or `done`:
-
-        put back a key that was taken and not returned, and keep the chain going.
-        """
+        """An exception leaves a section: put back a key that was taken and not returned, and keep the chain going."""
         group = self._flow(key) if key is not _NOTHING else None
         with self._lock:
             if key is not _NOTHING and key in self._processing:
@@ -371,6 +368,9 @@ class DedupQueue(Parking, Generic[K]):
                 else:
                     del self._processing[key]
                     self._finished.notify_all()
+            # An exception may have come between the last entry of a lane and the lane's leaving the order.
+            lanes = sorted(self._lanes.values(), key=lambda lane: -lane.priority)
+            self._order = [lane for lane in lanes if lane.settle()]
             self._pass_on()
 
     # ------------------------------------------------------------------ what the retry part fills in, under the lock

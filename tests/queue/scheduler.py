@@ -124,6 +124,8 @@ class Schedule(Clock):
         self.current: Actor | None = None
         self.actors: list[Actor] = []
         self.aborted = False
+        self.meeting: list[Actor] = []
+        self.patient = False  # True: time passes only when nobody can go on
 
     def __repr__(self) -> str:
         return "<Schedule>"
@@ -172,12 +174,24 @@ class Schedule(Clock):
         if self.aborted:
             raise Abort
 
+    def meet(self, count: int) -> None:
+        """Wait, outside the queue, until so many actors are here."""
+        me = self.current
+        assert me is not None
+        self.meeting.append(me)
+        if len(self.meeting) == count:
+            for actor in self.meeting:
+                actor.release()
+            return
+        me.blocked = True
+        self.pause()
+
     def run(self) -> None:
         """Let the actors run until none can."""
         while True:
             able: list[Actor | float] = [actor for actor in self.actors if not actor.ended and not actor.blocked]
             deadlines = [actor.deadline for actor in self.actors if actor.deadline is not None and not actor.ended]
-            if deadlines:
+            if deadlines and not (self.patient and able):
                 able.append(min(deadlines))
             if not able:
                 break

@@ -476,6 +476,17 @@ def test_h_a_success_dirtied_by_adds_that_respect_backoff_runs_again(queue: Queu
     assert run(queue) == "foo"
 
 
+def test_h_a_requeue_after_does_not_hold_back_a_key_dirtied_by_adds_that_respect_backoff(queue: Queue, clock: FakeClock) -> None:
+    queue.add("foo")
+    queue.get(0)
+    queue.add("foo", respect_backoff=True)
+    queue.add_after("foo", 30)
+    queue.done("foo")
+    assert run(queue) == "foo"
+    clock.advance(3600)
+    assert nothing_ready(queue)
+
+
 @pytest.mark.parametrize("respect", [False, True])
 @pytest.mark.parametrize("processing", [False, True])
 def test_h_any_add_cuts_a_requeue_after_short(queue: Queue, clock: FakeClock, *, respect: bool, processing: bool) -> None:

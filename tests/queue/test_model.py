@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from operator_kit.clock import FakeClock
 from operator_kit.queue import HIGH, LOW, NORMAL, ExponentialBackoff, ShutDown, WorkQueue
 
-KEYS = st.sampled_from(["a/1", "a/2", "a/3", "b/1", "b/2", "c/1", "node"])
+KEYS = st.sampled_from(["a/1", "a/1", "a/1", "a/2", "a/2", "b/1", "b/1", "c/1", "node"])
 PRIORITIES = st.sampled_from([LOW, NORMAL, NORMAL, HIGH])
 DELAYS = st.sampled_from([0, 0.25, 1, 2, 10])
 
