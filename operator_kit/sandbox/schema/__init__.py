@@ -4,8 +4,17 @@ Everything speaks in the API server's words: the texts, reasons and paths of `de
 No function here raises anything but `StatusError` for what a client may send.
 """
 
-from operator_kit.sandbox.schema.builtin import default_builtin, validate_builtin
+from operator_kit.sandbox.schema.builtin import assign_service, default_builtin, label_job, validate_builtin
 from operator_kit.sandbox.schema.compiled import Schema, compile_schema
 from operator_kit.sandbox.schema.crd import default_crd, validate_crd
 
-__all__ = ["Schema", "compile_schema", "default_builtin", "default_crd", "validate_builtin", "validate_crd"]
+__all__ = [
+    "Schema",
+    "assign_service",
+    "compile_schema",
+    "default_builtin",
+    "default_crd",
+    "label_job",
+    "validate_builtin",
+    "validate_crd",
+]

@@ -73,7 +73,7 @@ def to_causes(problems: Iterable[Problem], prefix: str = "") -> list[Cause]:
     """Causes in the server's words, each said once. `prefix` is where the checked value stands (`status`), or empty."""
     said: set[tuple[str, str]] = set()
     causes = []
-    for problem in problems:
+    for problem in sorted(problems, key=_order):
         name = path_of(reversed(problem.trail))
         shown = f"{name}.{problem.child}" if problem.kind == "required" else name
         text = problem.text(shown)
@@ -83,6 +83,10 @@ def to_causes(problems: Iterable[Problem], prefix: str = "") -> list[Cause]:
         below = shown.removeprefix(".")
         causes.append(_cause(problem, fields.child(prefix, below) if below else prefix, text, prefix))
     return causes
+
+
+def _order(problem: Problem) -> list[str]:
+    return [step if isinstance(step, str) else f"{step:08}" for step in reversed(problem.trail)]
 
 
 def _cause(problem: Problem, path: str, text: str, prefix: str) -> Cause:

@@ -74,12 +74,12 @@ def wrong_type(path: str, expected: str, actual: str) -> Cause:
         (
             {"size": 101, "color": "pink"},
             [
-                invalid("spec.size", "101: spec.size in body should be less than or equal to 100"),
                 Cause(
                     "FieldValueNotSupported",
                     'Unsupported value: "pink": supported values: "red", "green", "blue"',
                     "spec.color",
                 ),
+                invalid("spec.size", "101: spec.size in body should be less than or equal to 100"),
             ],
         ),
         ({"size": 1, "name": "A!"}, [invalid("spec.name", "\"A!\": spec.name in body should match '^[a-z]+$'")]),
