@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+WORKLOADS_DELAY = 0.5  # seconds between the steps of Deployments and Pods on the embedded server: long enough to be seen
+
 _log = logging.getLogger("operator_kit.cli")
 
 EPILOG = f"""\b
@@ -149,7 +151,7 @@ def _sandboxed(loads: tuple[str, ...], registry: Registry, settings: Settings, m
     for path in loads:
         if not Path(path).exists():
             raise ConfigError(f"--load {path}: no such file or directory")
-    with TemporaryDirectory(prefix="operator-kit-") as folder, Sandbox() as server:
+    with TemporaryDirectory(prefix="operator-kit-") as folder, Sandbox(workloads=WORKLOADS_DELAY) as server:
         try:
             server.load(*loads)
         except (ValueError, OSError) as exc:

@@ -106,8 +106,8 @@ def applied_hash(prepared: Mapping[str, Any]) -> str:
 
 
 def _ordered(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _ordered(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, dict):
+        return {key: _ordered(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
         return [_ordered(item) for item in value]
     return value
@@ -130,12 +130,12 @@ def difference(desired: Any, live: Any) -> str:
 
 
 def _difference(desired: Any, live: Any, path: str, *, quantity: bool) -> str:
-    if isinstance(desired, Mapping):
-        if not isinstance(live, Mapping):
+    if isinstance(desired, dict):
+        if not isinstance(live, dict):
             return "" if not desired and live is None else path or "."
         for key, value in desired.items():
             below = f"{path}.{key}" if path else str(key)
-            measured = quantity or (isinstance(value, Mapping) and key in _QUANTITY_MAPS) or key in _QUANTITY_FIELDS
+            measured = quantity or (isinstance(value, dict) and key in _QUANTITY_MAPS) or key in _QUANTITY_FIELDS
             found = _difference(value, live.get(key), below, quantity=measured)
             if found:
                 return found

@@ -226,7 +226,7 @@ def test_a_kind_that_is_installed_later_is_waited_for_while_others_work(
         operator = cluster.start(registry)
         eventually(lambda: "default" in ran, "the other controller")
         assert not operator.manager.started()
-        assert "foo waits: the API server has no kind Foo" in caplog.text
+        eventually(lambda: "foo waits: the API server has no kind Foo" in caplog.text, "the reason")
         cluster.install()
         make(cluster, "a")
         eventually(lambda: size(cluster, "a") == "1", "the child")
