@@ -123,7 +123,7 @@ def _bracket(inside: str, path: str) -> Step:
 
 def _filter(inside: str, path: str) -> Step:
     match = _FILTER.fullmatch(inside)
-    if match is None:
+    if match is None or (match["op"] is None and re.search("[=<>!]", match["left"])):
         raise ValueError(f'unrecognized column definition "{path}"')
     left, op, right = _operand(match["left"]), match["op"], _operand(match["right"] or "null")
 
@@ -149,6 +149,7 @@ def _filter(inside: str, path: str) -> Step:
 def _operand(text: str) -> Callable[[Any], list[Any]]:
     text = text.strip()
     if text.startswith("@"):
+        _parse(text[1:])  # so that a path that cannot be read is an error now
         return lambda item: find(item, text[1:])
     if len(text) >= 2 and text[0] in "'\"" and text[-1] == text[0]:
         return lambda _: [text[1:-1]]

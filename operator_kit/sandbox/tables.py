@@ -6,6 +6,7 @@ Columns come from the CRD's printer columns, from `operator_kit.sandbox.columns`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -124,7 +125,7 @@ def columns_of(served: _Kind) -> list[Column]:
     name = Column("Name", "string", "name", _NAME)
     if printer is None:
         return [name, Column("Created At", "date", "", _CREATED)]
-    return [name if column.name == "Name" and column.format == "name" else column for column in printer.columns]
+    return [replace(column, description=_NAME) if column.format == "name" else column for column in printer.columns]
 
 
 def _cells(served: _Kind, obj: Mapping[str, Any], now: datetime) -> list[Any]:

@@ -231,6 +231,10 @@ def _lease(obj: Obj, now: datetime) -> Cells:
     return [name_of(obj), at(obj, "spec", "holderIdentity") or "", age_of(obj, now)]
 
 
+def _runtime_class(obj: Obj, now: datetime) -> Cells:
+    return [name_of(obj), obj.get("handler") or "", age_of(obj, now)]
+
+
 def _revision(obj: Obj, now: datetime) -> Cells:
     owners = items_at(obj, "metadata", "ownerReferences")
     owner = next((item for item in owners if item.get("controller") is True), None)
@@ -314,6 +318,7 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     (_ADMISSION, "MutatingWebhookConfiguration"): _WEBHOOKS,
     (_ADMISSION, "ValidatingAdmissionPolicy"): Printer(columns("Name, Validations:integer, ParamKind, Age"), _admission_policy),
     (_ADMISSION, "ValidatingAdmissionPolicyBinding"): Printer(columns("Name, PolicyName, ParamRef, Age"), _admission_binding),
+    ("node.k8s.io", "RuntimeClass"): Printer(columns("Name, Handler, Age"), _runtime_class),
     ("coordination.k8s.io", "Lease"): Printer(columns("Name, Holder, Age"), _lease),
     ("apps", "ControllerRevision"): Printer(columns("Name, Controller, Revision:integer, Age"), _revision),
     (_STORAGE, "StorageClass"): Printer(

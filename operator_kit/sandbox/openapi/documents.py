@@ -339,7 +339,7 @@ def _subresource(served: Served, sub: Subresource) -> dict[str, Any]:
                 served,
                 text.format(sub.name, served.kind),
                 name,
-                gvk=gvk,
+                gvk=served.gvk if served.custom else gvk,
                 schema=schema,
                 parameters=parameters,
                 action=method,

@@ -128,7 +128,9 @@ def schemas_for(roots: Iterable[GVK], extra: Iterable[str] = ()) -> dict[str, Sc
             _add_type_fields(schema)
             schema["x-kubernetes-group-version-kind"] = [gvk_extension(gvk)]
     for name in extra:
-        _message_schema(shapes.message(name), found)
+        schema = _message_schema(shapes.message(name), found)
+        if name in {"meta.DeleteOptions", "meta.Status"}:
+            _add_type_fields(schema)
     return found
 
 

@@ -54,6 +54,7 @@ _FILES = {
     "storage": "storage.k8s.io/v1",
     "scheduling": "scheduling.k8s.io/v1",
     "certificates": "certificates.k8s.io/v1",
+    "node": "node.k8s.io/v1",
     "apiextensions": "apiextensions.k8s.io/v1",
 }
 _BY_API_VERSION = {api_version: name for name, api_version in _FILES.items()}
