@@ -179,8 +179,9 @@ def _signals(manager: Manager) -> Iterator[None]:
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if manager.stopping:
-            _end_hard(128 + number)
-        click.echo(f"{signal.Signals(number).name}: stopping; once more to end at once", err=True)
+            os._exit(128 + number)
+        # Written past the buffers: the signal may have come in the middle of another line.
+        os.write(2, f"{signal.Signals(number).name}: stopping; once more to end at once\n".encode())
         manager.stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

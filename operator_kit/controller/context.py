@@ -14,7 +14,7 @@ from operator_kit.clock import Clock, Signal
 from operator_kit.codec import clone
 from operator_kit.controller.listers import Objects
 from operator_kit.controller.status import StatusDraft, write_status
-from operator_kit.errors import DeadlineExceeded, NotFound, UsageError
+from operator_kit.errors import Conflict, DeadlineExceeded, NotFound, UsageError
 from operator_kit.objects import (
     Object,
     Resource,
@@ -216,6 +216,10 @@ class Context:
             )
         except NotFound:
             return False
+        except Conflict:
+            if not uid:
+                raise
+            return False  # another has taken its name: the one that was meant is gone
         uid = uid or (entry.uid if entry is not None else "")
         self._run.writes.append(Write(kind, join_key(where, name), uid, ""))
         self.log.debug("deleted %s %s", kind.kind, join_key(where, name))

@@ -122,7 +122,7 @@ class Controller:
         self.stopping = Signal(self._clock)
         self._runner: Runner | None = None
         self._gate: Gate | None = None
-        self._failure_log = FailureLog()
+        self._failure_log = FailureLog(self._clock)
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._troubles: dict[str, _Trouble] = {}  # under the lock

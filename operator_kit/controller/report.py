@@ -10,21 +10,26 @@ import threading
 import traceback
 from typing import Any
 
+from operator_kit.clock import Clock
 from operator_kit.controller.outcome import Action, Decision, describe_error
-from operator_kit.errors import OperatorKitError, PermanentError, TemporaryError
+from operator_kit.errors import ConnectionFailed, OperatorKitError, PermanentError, ServerError, TemporaryError, TooManyRequests
 from operator_kit.observe.logging import BoundLogger
 from operator_kit.settings import format_duration
 
 __all__ = ["FailureLog"]
 
+SERVER_TROUBLE_EVERY = 30.0
 _REMEMBERED = 1000
 
 
 class FailureLog:
     """Logs the outcomes of one controller's runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self._lock = threading.Lock()
+        self._server_said = -SERVER_TROUBLE_EVERY  # when the API server's own trouble was last logged
+        self._server_unsaid = 0
         self._shown: set[tuple[str, str, int]] = set()
 
     def succeeded(self, log: BoundLogger, decision: Decision, seconds: float) -> None:
@@ -49,7 +54,9 @@ class FailureLog:
         debugging = log.isEnabledFor(logging.DEBUG)
         if failures & (failures - 1) and not debugging:
             return  # the same again and again: the 1st, 2nd, 4th, 8th, … time is enough to read
-        if decision.action is Action.CONFLICT:
+        if isinstance(error, ConnectionFailed | ServerError | TooManyRequests):
+            self._server_trouble(log, text)
+        elif decision.action is Action.CONFLICT:
             log.debug("the object moved on meanwhile: %s%s", text, when)
         elif isinstance(error, TemporaryError):
             log.warning("not yet: %s%s%s", text, times, when, exc_info=_info(error) if debugging else None)
@@ -60,6 +67,19 @@ class FailureLog:
         else:
             show = self._is_new(error) or debugging
             log.error("failed: %s%s%s", text, times, when, exc_info=_info(error) if show else None)
+
+    def _server_trouble(self, log: BoundLogger, text: str) -> None:
+        """One trouble of the API server fails every object at once: that is one line in a while, not one for each."""
+        now = self._clock.monotonic()
+        with self._lock:
+            say = now - self._server_said >= SERVER_TROUBLE_EVERY
+            unsaid = self._server_unsaid
+            self._server_said, self._server_unsaid = (now, 0) if say else (self._server_said, unsaid + 1)
+        if say:
+            more = f"; {unsaid} more runs failed like this" if unsaid else ""
+            log.warning("the API server is in trouble, every failed run is tried again: %s%s", text, more)
+        else:
+            log.debug("failed: %s", text)
 
     def _is_new(self, error: BaseException) -> bool:
         """Whether this defect, by type and place, is seen for the first time."""

@@ -96,7 +96,7 @@ class Manager:
         self._complaints = Complaints(self._clock)  # only the thread of `run` touches it
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}  # under the lock; by controller: what keeps it from starting
-        self._fatal: UsageError | None = None  # under the lock
+        self._fatal: Exception | None = None  # under the lock; what waiting does not mend
         self._names: set[str] = set()
         self._quiet_since: float | None = None
         self._seen_runs = -1
@@ -111,17 +111,18 @@ class Manager:
 
         Raises:
             UsageError: something that waiting does not mend, such as a kind that can mean several. Everything is stopped by then.
+            Exception: a defect.
         """
         self.controllers = tuple(self._controller(made) for made in self._registry)
         self._names = {controller.name for controller in self.controllers}
         binds = [_Bind(controller) for controller in self.controllers]
         binder = threading.Thread(target=self._bind_all, args=(binds,), name="binder", daemon=True)
         began = self._clock.monotonic()
-        self.recorder.start()
-        self.informers.start()
-        binder.start()
         code = ExitCode.OK
         try:
+            self.recorder.start()
+            self.informers.start()
+            binder.start()
             code = self._until_stopped(binds, began)
         finally:
             self._stop.set()
@@ -260,6 +261,13 @@ class Manager:
 
     def _bind_all(self, binds: list[_Bind]) -> None:
         """The binder's thread: discovery may block, and must not hold up a stop or the other controllers."""
+        try:
+            self._bind_in_turn(binds)
+        except Exception as exc:  # noqa: BLE001  # it is raised again by `run`: nobody else would ever hear of it
+            with self._lock:
+                self._fatal = exc
+
+    def _bind_in_turn(self, binds: list[_Bind]) -> None:
         while not self._stop.is_set():
             now = self._clock.monotonic()
             open_binds = [bind for bind in binds if not bind.done]
@@ -307,6 +315,8 @@ class Manager:
             _log.info("stopping: %d running reconciles may take %s", running, format_duration(self.settings.shutdown_timeout))
         for controller in self.controllers:
             controller.stop()
+        if binder.ident is not None:
+            binder.join(max(CLOSE_TIMEOUT, deadline - self._clock.monotonic()))  # at most one call to discovery
         stuck = [key for controller in self.controllers for key in controller.join(deadline)]
         if stuck and sum(controller.cancel() for controller in self.controllers):
             deadline = self._clock.monotonic() + CANCEL_GRACE
@@ -323,7 +333,6 @@ class Manager:
                 controller.close()
         self.informers.stop(CLOSE_TIMEOUT)
         self.recorder.stop(CLOSE_TIMEOUT)
-        binder.join(CLOSE_TIMEOUT)
         looped = self._loop.stop(CLOSE_TIMEOUT)
         if not looped:
             _log.critical("the loop of asynchronous reconcilers does not end: something in it blocks")

@@ -215,6 +215,23 @@ def test_a_defect_is_shown_with_its_traceback_once(bench: Make, clock: FakeClock
     assert "failed 2 times" in shown[2].getMessage()
 
 
+def test_a_server_in_trouble_is_one_line_in_a_while_not_one_for_each_object(
+    bench: Make, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unlucky(obj: Object, ctx: Context) -> None:
+        raise ServerError("etcd has no leader", status=500)
+
+    one = bench(unlucky)
+    with caplog.at_level(logging.INFO):
+        for number in range(50):
+            one.have(foo(f"foo-{number}"))
+            one.reconcile("")
+        clock.advance(30)
+        one.reconcile("")
+    assert len(caplog.records) == 2
+    assert "49 more runs failed like this" in caplog.records[1].getMessage()
+
+
 # ------------------------------------------------------------------ what the function is given
 
 
