@@ -359,6 +359,23 @@ def test_drain_finishes_what_came_before_it_and_ends_everyone(workers: int) -> N
     assert every_order(scenario) > 10
 
 
+def test_the_last_rerun_of_a_drain_sends_the_other_idle_workers_home() -> None:
+    def scenario(schedule: Schedule) -> Scenario:
+        world = World(schedule.queue())
+        world.queue.add("a")
+        world.queue.get(0)
+        world.queue.add("a")
+        schedule.actor("worker 1", world.work)
+        schedule.actor("worker 2", world.work)
+        schedule.actor("drain", world.queue.shut_down_with_drain)
+        schedule.actor("finish", lambda: world.queue.done("a"))
+        yield
+        assert world.runs == ["a"]
+        assert world.ended == 2
+
+    assert every_order(scenario) > 100
+
+
 def test_a_drain_races_with_the_add_of_a_running_key() -> None:
     def scenario(schedule: Schedule) -> Scenario:
         world = World(schedule.queue())
