@@ -1,0 +1,207 @@
+"""Workers on real threads: each key by one at a time, nothing before the caches are synced, nothing lost to a defect."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from operator_kit.controller import Context, Limits
+from operator_kit.errors import KindNotFound, NotCached, UsageError
+from operator_kit.objects import Object
+from tests.controller.fakes import CONFIG_MAP, FOO, NAMESPACE, Bench, foo, registry_of
+from tests.processes import eventually
+
+
+@pytest.fixture
+def made() -> Iterator[list[Bench]]:
+    benches: list[Bench] = []
+    yield benches
+    for bench in benches:
+        bench.close()
+
+
+def test_a_key_is_never_run_twice_at_once_and_changes_while_it_runs_cost_one_more_run(made: list[Bench]) -> None:
+    running: Counter[str] = Counter()
+    most, began, go_on = [0], threading.Event(), threading.Event()
+
+    def slow(obj: Object, ctx: Context) -> None:
+        running[ctx.key] += 1
+        most[0] = max(most[0], running[ctx.key])
+        began.set()
+        assert go_on.wait(10)
+        running[ctx.key] -= 1
+
+    one = Bench(registry_of(slow), limits=Limits(workers=4))
+    made.append(one)
+    one.have(foo())
+    one.controller.start()
+    assert began.wait(10)
+    for generation in range(2, 30):
+        one.have(foo(metadata={"generation": generation, "resourceVersion": str(generation)}))
+    go_on.set()
+    eventually(one.controller.idle, "everything done")
+    assert most == [1]
+    assert one.controller.runs == 2
+
+
+def test_threads_are_named_after_the_controller_and_running_keys_can_be_seen(made: list[Bench]) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(obj: Object, ctx: Context) -> None:
+        began.set()
+        assert go_on.wait(10)
+
+    one = Bench(registry_of(slow, name="web"), limits=Limits(workers=2))
+    made.append(one)
+    one.have(foo())
+    one.controller.start()
+    assert began.wait(10)
+    (running,) = one.controller.running()
+    assert (running.controller, running.key) == ("web", "default/a")
+    assert running.thread in {"web-1", "web-2"}
+    go_on.set()
+
+
+def test_no_worker_starts_before_every_cache_is_synced(made: list[Bench]) -> None:
+    one = Bench(registry_of(lambda obj, ctx: None, owns=["v1/ConfigMap"]))
+    made.append(one)
+
+    class NotYet:
+        synced = False
+        problem = "configmaps is forbidden"
+
+    one.informers.of(CONFIG_MAP).current = NotYet()
+    assert not one.controller.synced()
+    with pytest.raises(RuntimeError, match="before its caches are synced"):
+        one.controller.start()
+
+
+def test_a_controller_is_started_once(made: list[Bench]) -> None:
+    one = Bench(registry_of(lambda obj, ctx: None))
+    made.append(one)
+    one.controller.start()
+    with pytest.raises(RuntimeError, match="started already"):
+        one.controller.start()
+
+
+def test_a_defect_of_the_framework_costs_one_key_a_backoff_and_no_worker(
+    made: list[Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    one = Bench(registry_of(lambda obj, ctx: ran.append(ctx.key)), limits=Limits(workers=1))
+    made.append(one)
+    right = one.controller._conclude
+
+    def defect(key: str, *rest: Any) -> None:
+        if key == "default/a" and len(ran) == 1:
+            raise AssertionError("a defect")
+        right(key, *rest)
+
+    monkeypatch.setattr(one.controller, "_conclude", defect)
+    one.have(foo())
+    one.controller.start()
+    eventually(lambda: ran.count("default/a") == 2, "the second try")
+    one.have(foo("b"))
+    eventually(lambda: "default/b" in ran, "the other key")
+
+
+def test_stopping_ends_the_workers_and_tells_the_running(made: list[Bench]) -> None:
+    told: list[bool] = []
+    began = threading.Event()
+
+    def slow(obj: Object, ctx: Context) -> None:
+        began.set()
+        told.append(ctx.stopping.wait(10))
+
+    one = Bench(registry_of(slow), limits=Limits(workers=1))
+    made.append(one)
+    one.have(foo())
+    one.have(foo("b"))
+    one.controller.start()
+    assert began.wait(10)
+    one.controller.stop()
+    assert one.controller.join(one.controller._clock.monotonic() + 10) == []
+    assert told == [True]
+
+
+# ------------------------------------------------------------------ what may be declared and read
+
+
+def test_a_kind_that_is_not_served_holds_nothing_and_may_be_tried_again(made: list[Bench]) -> None:
+    with pytest.raises(KindNotFound):
+        Bench(registry_of(lambda obj, ctx: None, owns=["v1/Nonsense"]))
+
+
+def test_a_namespaced_kind_cannot_own_a_cluster_scoped_one() -> None:
+    with pytest.raises(UsageError, match="cannot own what is cluster-scoped; use watches"):
+        Bench(registry_of(lambda obj, ctx: None, owns=["v1/Namespace"]))
+
+
+def test_reading_what_nobody_declared_says_how_to(made: list[Bench]) -> None:
+    errors: list[str] = []
+
+    def reader(obj: Object, ctx: Context) -> None:
+        for call in (
+            lambda: ctx.get("v1/ConfigMap", "x"),
+            lambda: ctx.list("v1/ConfigMap"),
+            lambda: ctx.children("v1/ConfigMap"),
+        ):
+            with pytest.raises(NotCached) as caught:
+                call()
+            errors.append(str(caught.value))
+        with pytest.raises(UsageError, match=r"no index 'x' over Foo; write one with @foo\.index"):
+            ctx.by_index("Foo", "x", "y")
+
+    one = Bench(registry_of(reader))
+    made.append(one)
+    one.have(foo())
+    one.reconcile()
+    assert one.controller.idle()
+    assert all("declare it with reads=['v1/ConfigMap'], or read it live with ctx.live.get" in error for error in errors)
+
+
+def test_a_namespace_that_is_not_watched_is_not_read_as_empty(made: list[Bench]) -> None:
+    seen: list[str] = []
+
+    def reader(obj: Object, ctx: Context) -> None:
+        with pytest.raises(NotCached, match="ConfigMaps of namespace other are not cached, only those of default"):
+            ctx.get("v1/ConfigMap", "x", namespace="other")
+        seen.append(ctx.key)
+
+    one = Bench(registry_of(reader, reads=["v1/ConfigMap"], namespaces=["default"]))
+    made.append(one)
+    one.have(foo())
+    one.reconcile()
+    assert seen == ["default/a"]
+
+
+def test_everything_is_given_back_at_the_end() -> None:
+    one = Bench(registry_of(lambda obj, ctx: None, owns=["v1/ConfigMap"], watches={"v1/Namespace": lambda obj: None}))
+    one.close()
+    assert {informer.resource for informer in one.informers.all} == {FOO, CONFIG_MAP, NAMESPACE}
+    assert all(informer.released for informer in one.informers.all)
+
+
+# ------------------------------------------------------------------ deleting
+
+
+def test_deleting_what_is_gone_or_another_by_now_is_no_error(made: list[Bench]) -> None:
+    answers: list[bool] = []
+
+    def delete(obj: Object, ctx: Context) -> None:
+        answers.append(ctx.delete("v1/ConfigMap", "gone"))
+        answers.append(ctx.delete("v1/ConfigMap", "there"))
+        with pytest.raises(UsageError, match="which v1/ConfigMap"):
+            ctx.delete("v1/ConfigMap")
+
+    one = Bench(registry_of(delete, owns=["v1/ConfigMap"]))
+    made.append(one)
+    there = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "there", "namespace": "default", "uid": "u"}}
+    one.have(there, CONFIG_MAP)
+    one.have(foo())
+    one.reconcile()
+    assert answers == [False, True]
