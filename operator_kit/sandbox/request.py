@@ -229,6 +229,8 @@ class WriteOptions:
     def read_delete_body(self, body: Mapping[str, Any]) -> None:
         """Take over what a `DeleteOptions` body says. Raises 400 for wrong types."""
         preconditions = body.get("preconditions") or {}
+        if not isinstance(preconditions, dict):
+            raise bad_request("json: cannot unmarshal into Go struct field DeleteOptions.preconditions of type v1.Preconditions")
         texts = (body.get("propagationPolicy"), preconditions.get("uid"), preconditions.get("resourceVersion"))
         if any(not isinstance(text, str | None) for text in texts):
             raise bad_request("json: cannot unmarshal into Go struct field DeleteOptions of type string")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from operator_kit import codec
 from operator_kit.sandbox.patch import PatchKind, patch
@@ -10,7 +10,7 @@ from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.status import Cause, bad_request, invalid
 from operator_kit.selectors import LabelSelector
 
-__all__ = ["SERVED", "check", "patched", "read", "write"]
+__all__ = ["SERVED", "applied", "check", "patched", "read", "write"]
 
 Object = dict[str, Any]
 
@@ -56,12 +56,15 @@ def _text(selector: Object) -> str:
         return ""
 
 
-def patched(shown: Object, kind: str, body: bytes) -> Object:
-    """A Scale changed by a patch. Apply patches set its replicas."""
-    if kind == "apply":
-        applied = codec.loads(body) if body.lstrip()[:1] == b"{" else {}
-        return {**shown, "spec": {**shown["spec"], **(applied.get("spec") or {})}}
-    return patch(cast(PatchKind, kind), shown, body)
+def patched(shown: Object, kind: PatchKind, body: bytes) -> Object:
+    """A Scale changed by a patch."""
+    return patch(kind, codec.clone(shown), body)
+
+
+def applied(shown: Object, wanted: Object) -> Object:
+    """A Scale with the replicas of an applied configuration."""
+    spec = wanted.get("spec")
+    return {**shown, "spec": {**shown["spec"], **spec} if isinstance(spec, dict) else shown["spec"]}
 
 
 def check(wanted: Object, name: str) -> None:
@@ -70,7 +73,8 @@ def check(wanted: Object, name: str) -> None:
     if not isinstance(meta, dict) or meta.get("name", name) != name:
         given = meta.get("name", "") if isinstance(meta, dict) else ""
         raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
-    replicas = (wanted.get("spec") or {}).get("replicas", 0)
+    spec = wanted.get("spec") or {}
+    replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         raise bad_request(
             'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal into Go struct field '

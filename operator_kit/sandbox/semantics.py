@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from operator_kit.sandbox._interim import default_builtin, validate_builtin
 from operator_kit.sandbox.apply import server_side_apply, update_managed_fields
 from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.request import WriteOptions
-from operator_kit.sandbox.schema import default_crd, validate_crd
+from operator_kit.sandbox.schema import default_builtin, default_crd, validate_builtin, validate_crd
 from operator_kit.sandbox.shapes.conform import conform as conform_builtin
 from operator_kit.sandbox.status import Cause, StatusError, bad_request
 from operator_kit.sandbox.structure import Structure
@@ -23,6 +22,7 @@ __all__ = ["conform", "own_apply", "own_update", "structure_of", "validate"]
 
 Object = dict[str, Any]
 
+_FREER = frozenset({"binding", "ephemeralcontainers", "resize"})
 _CRD = "CustomResourceDefinition"
 
 
@@ -65,7 +65,9 @@ def validate(served: Served, obj: Object, old: Object | None, prior: Sequence[Ca
         return [*prior, *served.crd.schema.validate(obj, old, prior, subresource=subresource)]
     if served.kind == _CRD:
         return [*prior, *validate_crd(obj, old)]
-    return [*prior, *validate_builtin(served.gvk, obj, old)]
+    # These may change what an update of the Pod itself may not.
+    before = None if subresource in _FREER else old
+    return [*prior, *validate_builtin(served.gvk, obj, before)]
 
 
 def own_update(

@@ -8,10 +8,20 @@ from typing import Any
 
 from operator_kit.sandbox import metadata
 from operator_kit.sandbox.registry import Served
+from operator_kit.sandbox.schema import assign_service, label_job
 from operator_kit.sandbox.status import Cause, forbidden, not_found
 from operator_kit.sandbox.world import World
 
-__all__ = ["PROTECTED_NAMESPACES", "check_admission", "finished", "name_rule", "prepare_create", "prepare_update", "strip_create"]
+__all__ = [
+    "PROTECTED_NAMESPACES",
+    "allocate",
+    "check_admission",
+    "finished",
+    "name_rule",
+    "prepare_create",
+    "prepare_update",
+    "strip_create",
+]
 
 Object = dict[str, Any]
 
@@ -66,6 +76,8 @@ def prepare_create(world: World, served: Served, obj: Object) -> None:
     if served.plural == "customresourcedefinitions":
         stored = [version["name"] for version in obj["spec"].get("versions") or () if version.get("storage")]
         obj["status"] = {**(obj.get("status") or {}), "storedVersions": stored}
+    if served.kind == "Job" and served.group == "batch":
+        label_job(obj)
     if served.custom or served.group:
         return
     first = _FIRST_STATUS.get(served.plural)
@@ -133,5 +145,10 @@ def finished(served: Served, obj: Object) -> bool:
     return True
 
 
-def allocate(world: World, served: Served, obj: Object, old: Object | None) -> None:
-    """Addresses and ports that only the server can give out."""
+def allocate(world: World, served: Served, obj: Object, old: Object | None) -> list[Cause]:
+    """Give out addresses and ports, which only the server can. Returns what was asked for and cannot be had."""
+    if served.group or served.kind != "Service":
+        return []
+    name, namespace = obj["metadata"].get("name"), obj["metadata"].get("namespace")
+    others = (entry.obj for entry in world.storage.store("services").scan() if (entry.name, entry.namespace) != (name, namespace))
+    return assign_service(obj, old, others)

@@ -88,7 +88,7 @@ class Writer:
         if meta.get("resourceVersion"):
             raise generic_error("resourceVersion should not be set on objects to be created")
         meta.pop("resourceVersion", None)
-        strategies.allocate(self._world, served, obj, None)
+        self._allocate(served, obj, None)
         store, key = served.objects(), served.key(namespace, name)
         existing = store.get(key)
         if existing is not None:
@@ -285,8 +285,9 @@ class Writer:
         meta = obj["metadata"]
         if not applied:
             semantics.own_update(served, live, obj, options, subresource=subresource, now=self._world.clock.now())
-        strategies.allocate(self._world, served, obj, live)
         self._check(served, obj, live, metadata.check_update(meta, live["metadata"]), subresource)
+        if not subresource:
+            self._allocate(served, obj, live)
         if _same(obj, live):
             return Written(entry)
         if "deletionTimestamp" in meta and strategies.finished(served, obj):
@@ -298,6 +299,11 @@ class Writer:
         causes = semantics.validate(served, obj, old, prior, subresource=subresource)
         if causes:
             raise invalid(served.group, served.kind, obj["metadata"].get("name", ""), causes)
+
+    def _allocate(self, served: Served, obj: Object, old: Object | None) -> None:
+        causes = strategies.allocate(self._world, served, obj, old)
+        if causes:
+            raise invalid(served.group, served.kind, obj["metadata"]["name"], causes)
 
     def _finish(self, served: Served, entry: Entry, obj: Object, options: WriteOptions) -> Entry:
         """The last finalizer is gone: the object goes without being stored again; the answer shows it as it would have been."""

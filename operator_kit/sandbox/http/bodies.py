@@ -221,8 +221,6 @@ def decode_delete_options(body: bytes, content_type: str) -> dict[str, Any]:
         document = read_yaml(body) if media in _YAML else codec.loads(body)
     except ValueError as exc:
         raise bad_request(f"couldn't get version/kind; json parse error: {go_error(body, str(exc))}") from None
-    if not isinstance(document, dict) or document.get("kind") not in {None, "", "DeleteOptions"}:
+    if not isinstance(document, dict) or document.get("kind") not in (None, "", "DeleteOptions"):
         raise bad_request("the object provided is unrecognized (must be of type DeleteOptions)")
-    if not isinstance(document.get("preconditions") or {}, dict):
-        raise bad_request("json: cannot unmarshal into Go struct field DeleteOptions.preconditions of type v1.Preconditions")
     return document

@@ -15,6 +15,7 @@ from operator_kit.sandbox.status import StatusError
 __all__ = ["answer", "document", "not_found_page", "refusal", "text"]
 
 PLAIN = Accept()
+_WARNINGS_LIMIT = 4096
 _JSON_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 
 
@@ -31,9 +32,13 @@ def answer(
 
         body = json.dumps(codec.loads(body), indent=2, ensure_ascii=False).encode() + b"\n"
     response = web.Response(body=body, status=status, headers=headers)
+    room = _WARNINGS_LIMIT
     for warning in warnings:
-        escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
-        response.headers.add("Warning", f'299 - "{escaped}"')
+        # One with control characters cannot stand in a header, and is not sent; too many are cut short.
+        room -= len(warning)
+        if warning.isprintable() and room >= 0:
+            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+            response.headers.add("Warning", f'299 - "{escaped}"')
     return response
 
 

@@ -15,6 +15,7 @@ from operator_kit.sandbox.http.call import Call
 from operator_kit.sandbox.http.responses import document, text
 from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.request import RequestInfo, WriteOptions
+from operator_kit.sandbox.status import Cause, invalid
 
 __all__ = ["Special"]
 
@@ -64,7 +65,10 @@ class Special:
 
     async def _bind(self, call: Call) -> web.StreamResponse:
         obj = bodies.decode_object(call.body, call.content_type, call.served)
-        node = (obj.get("target") or {}).get("name", "")
+        target = obj.get("target")
+        node = target.get("name") if isinstance(target, dict) else None
+        if not isinstance(node, str) or not node:
+            raise invalid("", "Binding", call.info.name, [Cause("FieldValueRequired", "Required value", "target.name")])
         options = WriteOptions.of(call.query, call.info.user_agent, "CreateOptions")
         now = self._engine.world.now()
 
@@ -78,7 +82,7 @@ class Special:
             return pod
 
         writer, info = self._engine.writer, call.info
-        writer.modify(call.served, info.namespace, info.name, bind, options)
+        writer.modify(call.served, info.namespace, info.name, bind, options, subresource="binding")
         writer.modify(call.served, info.namespace, info.name, scheduled, options, subresource="status")
         return document(_CREATED, 201)
 

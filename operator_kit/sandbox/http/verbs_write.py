@@ -124,6 +124,9 @@ class Writes:
         else:
             kind = bodies.patch_kind(call.content_type, call.served)
             options.check_patch(apply=kind == "apply")
-            wanted = scale.patched(shown, kind, call.body)
+            if kind == "apply":
+                wanted = scale.applied(shown, bodies.decode_applied(call.body))
+            else:
+                wanted = scale.patched(shown, cast(PatchKind, kind), call.body)
         scale.check(wanted, call.info.name)
         return wanted
