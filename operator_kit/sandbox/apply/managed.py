@@ -294,27 +294,26 @@ def update_managed_fields(
         has_status: whether the kind has a status subresource, so that the main resource cannot write the status.
         known_versions: the served API versions of the group; entries of others are dropped. None: all are kept.
     """
-    managed = _entries_for_update(old, new, subresource)
-    kind = str(new.get("kind") or "")
-    live: Mapping[str, Any] = old if old is not None else empty_object(api_version, kind, structure)
-    if not managed.entries and metadata_of(old).get("uid"):
-        managed.write(new)
-        return
     before = metadata_of(old).get("managedFields")
-    reset = reset_fields(structure, subresource, has_status=has_status)
     owner = Owner(manager or "unknown", "Update", api_version, subresource)
+    reset = reset_fields(structure, subresource, has_status=has_status)
     try:
-        managed.drop_versions(known_versions)
-        record_update(managed, live, new, owner, api_version=api_version, structure=structure, reset=reset, time=timestamp(now))
-        managed.cap()
+        live = old if old is not None else empty_object(api_version, str(new.get("kind") or ""), structure)
+        managed = _entries_for_update(old, new, subresource)
+        if managed.entries or not metadata_of(old).get("uid"):
+            managed.drop_versions(known_versions)
+            record_update(
+                managed, live, new, owner, api_version=api_version, structure=structure, reset=reset, time=timestamp(now)
+            )
+            managed.cap()
+        managed.write(new)
+        keep_times_of_no_change(old, new)
     except (ValueError, RecursionError):
-        # The server keeps what it had when it cannot read the objects by their structure; the write itself is judged elsewhere.
-        new["metadata"].pop("managedFields", None)
+        # The server keeps what it had when it cannot read the objects by their structure; the write is judged elsewhere.
+        meta = new.setdefault("metadata", {})
+        meta.pop("managedFields", None)
         if before is not None:
-            new["metadata"]["managedFields"] = before
-        return
-    managed.write(new)
-    keep_times_of_no_change(old, new)
+            meta["managedFields"] = before
 
 
 def _entries_for_update(old: Mapping[str, Any] | None, new: dict[str, Any], subresource: str) -> Managed:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from operator_kit import codec
 from operator_kit.objects import GVK
@@ -79,24 +79,47 @@ def server_side_apply(
         StatusError: 400 for a body of another kind or with managedFields, 409 with one `FieldManagerConflict` cause per field,
             500 (as the server) for a body that does not fit the structure.
     """
+    try:
+        return _server_side_apply(
+            live,
+            applied,
+            _Request(manager, force, api_version, structure, kind, subresource, has_status, known_versions, timestamp(now)),
+        )
+    except RecursionError:
+        raise StatusError(400, "BadRequest", "error decoding patch: exceeded max depth") from None
+
+
+class _Request(NamedTuple):
+    manager: str
+    force: bool
+    api_version: str
+    structure: Structure
+    kind: str
+    subresource: str
+    has_status: bool
+    known_versions: Collection[str] | None
+    time: str
+
+
+def _server_side_apply(live: Mapping[str, Any] | None, applied: Mapping[str, Any], request: _Request) -> dict[str, Any]:
+    api_version, structure, time = request.api_version, request.structure, request.time
     body_gvk = GVK.of(_text(applied.get("apiVersion")), _text(applied.get("kind")))
-    if body_gvk.api_version != api_version or (kind and body_gvk.kind != kind):
+    if body_gvk.api_version != api_version or (request.kind and body_gvk.kind != request.kind):
         raise StatusError(400, "BadRequest", f"invalid object type: {_gvk_text(body_gvk)}")
     meta = metadata_of(applied)
     if isinstance(meta.get("managedFields"), list):
         raise StatusError(400, "BadRequest", "metadata.managedFields must be nil")
     base = without_entries(live) if live is not None else empty_object(api_version, body_gvk.kind, structure)
-    owner = Owner(manager or "unknown", "Apply", "", subresource)
-    reset = reset_fields(structure, subresource, has_status=has_status)
-    time = timestamp(now)
+    owner = Owner(request.manager or "unknown", "Apply", "", request.subresource)
+    reset = reset_fields(structure, request.subresource, has_status=request.has_status)
     try:
         managed = decode_kept(live)
     except ValueError as exc:
         raise StatusError(500, "", f"failed to decode managed fields: {exc}") from None
     try:
-        managed.drop_versions(known_versions)
+        managed.drop_versions(request.known_versions)
         if not managed.entries:
-            first = Owner("before-first-apply", "Update", api_version, subresource)
+            first = Owner("before-first-apply", "Update", api_version, request.subresource)
             empty = empty_object(api_version, body_gvk.kind, structure)
             record_update(managed, empty, base, first, api_version=api_version, structure=structure, reset=reset, time=time)
         _check(applied, structure, body_gvk)
@@ -104,14 +127,12 @@ def server_side_apply(
             entry.set_fields(reconcile(entry.fields, structure))
         run = partial(_apply, base, applied, owner, managed.entries, api_version=api_version, structure=structure, reset=reset)
         try:
-            made, managed.entries = run(force=force)
+            made, managed.entries = run(force=request.force)
         except _Conflicts as conflicts:
-            _allow_client_side(conflicts, base, manager=manager, api_version=api_version, structure=structure)
+            _allow_client_side(conflicts, base, manager=request.manager, api_version=api_version, structure=structure)
             made, managed.entries = run(force=True)
     except _Conflicts as conflicts:
         raise _conflict_error(conflicts.found) from None
-    except RecursionError:
-        raise StatusError(400, "BadRequest", "error decoding patch: exceeded max depth") from None
     except ValueError as exc:
         raise StatusError(500, "", f"failed to merge config: {exc}") from None
     unchanged = equal(base, made)
@@ -123,7 +144,7 @@ def server_side_apply(
     out: dict[str, Any] = codec.clone(made)
     if structure.name:
         conform(body_gvk, out)
-    if manager == "kubectl":
+    if request.manager == "kubectl":
         _sync_last_applied(out, applied)
     managed.write(out)
     keep_times_of_no_change(live, out)
