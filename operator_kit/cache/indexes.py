@@ -1,8 +1,8 @@
 """Indexes: from a value to the keys of the objects that have it.
 
-Most values belong to one object (an owner's uid), some to tens of thousands (a namespace). So a bucket is the key itself while
-it is alone, and a dict of keys from the second on: small in the first case, quick to change in the second. Empty buckets are
-removed.
+Most values belong to one object or a few (an owner's uid), some to tens of thousands (a namespace). So a bucket is the key itself
+while it is alone, a tuple of keys for a few, and a dict of keys beyond: small in the first cases, quick to change in the last.
+Empty buckets are removed.
 
 Indexes are changed under their store's lock, together with the objects. An author's function never runs under it: its values are
 asked for before, and asked for again if the set of indexes changed meanwhile.
@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from operator_kit.cache.records import Entry, Record
+from operator_kit.cache.records import Entry, Record, owner_uids
 from operator_kit.objects import Object, split_key
 
 __all__ = ["Index", "IndexFunction", "Indexes"]
@@ -25,13 +25,16 @@ IndexFunction = Callable[[Object], Iterable[str]]
 """From an object (a private copy) to the values it is found by; none is fine."""
 
 
+_FEW = 8
+
+
 class Index:
     """Value -> keys, in the order in which they came."""
 
     __slots__ = ("_buckets",)
 
     def __init__(self) -> None:
-        self._buckets: dict[str, str | dict[str, None]] = {}
+        self._buckets: dict[str, str | tuple[str, ...] | dict[str, None]] = {}
 
     def add(self, value: str, key: str) -> None:
         """Let the key be found by the value."""
@@ -40,30 +43,41 @@ class Index:
             self._buckets[value] = key
         elif isinstance(bucket, dict):
             bucket[key] = None
-        elif bucket != key:
-            self._buckets[value] = {bucket: None, key: None}
+        else:
+            keys = bucket if isinstance(bucket, tuple) else (bucket,)
+            if key not in keys:
+                keys = (*keys, key)
+                self._buckets[value] = keys if len(keys) <= _FEW else dict.fromkeys(keys)
 
     def discard(self, value: str, key: str) -> None:
         """Let the key be found by the value no more."""
         bucket = self._buckets.get(value)
         if isinstance(bucket, dict):
             bucket.pop(key, None)
-            if len(bucket) == 1:
-                self._buckets[value] = next(iter(bucket))
+            if len(bucket) <= _FEW // 2:  # not at once: one that comes and goes would be turned over each time
+                self._shrink(value, tuple(bucket))
+        elif isinstance(bucket, tuple):
+            self._shrink(value, tuple(other for other in bucket if other != key))
         elif bucket == key:
             del self._buckets[value]
+
+    def _shrink(self, value: str, keys: tuple[str, ...]) -> None:
+        if keys:
+            self._buckets[value] = keys if len(keys) > 1 else keys[0]
+        else:
+            self._buckets.pop(value, None)
 
     def keys(self, value: str) -> list[str]:
         """The keys found by the value: the caller's own list."""
         bucket = self._buckets.get(value)
         if bucket is None:
             return []
-        return list(bucket) if isinstance(bucket, dict) else [bucket]
+        return [bucket] if isinstance(bucket, str) else list(bucket)
 
     def count(self, value: str) -> int:
         """How many keys are found by the value."""
         bucket = self._buckets.get(value)
-        return 0 if bucket is None else len(bucket) if isinstance(bucket, dict) else 1
+        return 0 if bucket is None else 1 if isinstance(bucket, str) else len(bucket)
 
     def values(self) -> list[str]:
         """Every value that finds something."""
@@ -148,13 +162,13 @@ class Indexes:
         key = record[0]
         if self.namespaces is not None and (old is None or new is None):
             (self.namespaces.add if new else self.namespaces.discard)(split_key(key)[0], key)
-        before = [owner[3] for owner in old[5]] if old else []
-        after = [owner[3] for owner in new[5]] if new else []
-        for uid in before:
-            if uid not in after:
-                self.owners.discard(uid, key)
-        for uid in after:
-            self.owners.add(uid, key)
+        if (old[5] if old else "") != (new[5] if new else ""):
+            after = owner_uids(new)
+            for uid in owner_uids(old):
+                if uid not in after:
+                    self.owners.discard(uid, key)
+            for uid in after:
+                self.owners.add(uid, key)
         for name, custom in self._custom.items():
             _enter(custom, key, values.get(name, ()))
 

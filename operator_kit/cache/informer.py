@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 from operator_kit.api import Client, Selection
 from operator_kit.cache.indexes import IndexFunction
-from operator_kit.cache.records import Change, Record, Transform, encode, parse_version
+from operator_kit.cache.records import Change, Identity, Record, Transform, encode, identify
 from operator_kit.cache.reflector import Reflector
 from operator_kit.cache.states import ReflectorSettings
 from operator_kit.cache.store import Store, Verdict
 from operator_kit.cache.waits import Write
 from operator_kit.clock import Clock
-from operator_kit.objects import Object, Resource, key_of, namespace_of, resource_version_of, uid_of
+from operator_kit.objects import Object, Resource, namespace_of
 from operator_kit.selectors import LabelSelector
 
 __all__ = ["Handler", "Informer", "InformerStatus", "Registration"]
@@ -191,16 +191,19 @@ class Informer:
 
     # -- the reflector's side ---------------------------------------------------------------------------------------------------
 
-    def encode(self, obj: Object) -> Record:
-        """Make a record. A transform that fails is logged once, and the object is kept as it then is: more, not nothing."""
+    def encode(self, obj: Object, identity: Identity) -> Record:
+        """Make a record. A transform that fails is logged once, and the object is kept as it left it: more, not nothing."""
         if self._transform is not None:
             try:
-                obj = self._transform(obj) or obj
+                cut = self._transform(obj) or obj
+                identify(cut)
+                obj = cut
             except Exception:
                 if not self._transform_failed:
                     self._transform_failed = True
-                    log.exception("the transform of informer %s failed; such objects are kept untransformed", self.selection)
-        return encode(obj, strip=self._strip)
+                    log.exception("the transform of informer %s failed; such objects are kept as it left them", self.selection)
+                identify(obj)  # raises if it left no object
+        return encode(obj, strip=self._strip, identity=identity)
 
     def replace(self, fresh: dict[str, Record], version: str, *, rebuild: bool) -> int:
         """A list. A handler that comes meanwhile hears of it once: as what was there, or as these changes."""
@@ -219,9 +222,9 @@ class Informer:
 
     def apply(self, event: str, obj: Object) -> Verdict:
         """An event."""
-        key, uid, version = key_of(obj), uid_of(obj), parse_version(resource_version_of(obj))
+        identity = identify(obj)
         with self._telling:
-            verdict = self.store.apply(event, uid, key, version, lambda: self.encode(obj))
+            verdict = self.store.apply(event, identity, lambda: self.encode(obj, identity))
             if verdict.changes:
                 self._tell(verdict.changes)
                 self._admit_waiting()

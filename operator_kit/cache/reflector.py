@@ -22,12 +22,12 @@ from operator_kit.api import Cancel, Client, Selection, WatchEvent
 from operator_kit.api.watch import INITIAL_EVENTS_END
 from operator_kit.cache.backoff import Backoff
 from operator_kit.cache.problems import explain, reason_of
-from operator_kit.cache.records import Record, parse_version
+from operator_kit.cache.records import Record, identify, parse_version
 from operator_kit.cache.states import List, Pause, ReflectorSettings, Sink, State, Watch
 from operator_kit.cache.store import Verdict
 from operator_kit.clock import Clock
 from operator_kit.errors import Cancelled, ConnectionFailed, CorruptStream, Gone, OperatorKitError, ServerError, TooManyRequests
-from operator_kit.objects import Object, key_of, metadata_of, resource_version_of, uid_of
+from operator_kit.objects import Object, metadata_of, resource_version_of
 
 __all__ = ["Reflector"]
 
@@ -141,9 +141,9 @@ class Reflector:
 
         def visit(obj: Object) -> None:
             try:
-                key = key_of(obj)
-                record = store.held(key, uid_of(obj), parse_version(resource_version_of(obj))) if trust else None
-                fresh[key] = record or self._sink.encode(obj)
+                identity = identify(obj)
+                record = (store.held(identity) if trust else None) or self._sink.encode(obj, identity)
+                fresh[record[0]] = record
             except ValueError as exc:
                 self._odd(str(exc))
 
@@ -323,11 +323,11 @@ class Reflector:
             return isinstance(annotations, dict) and annotations.get(INITIAL_EVENTS_END) == "true"
         try:
             self._check_kind(event.object)
-            key = key_of(event.object)
+            identity = identify(event.object)
             if event.type == "DELETED":
-                gathered.pop(key, None)
+                gathered.pop(identity[0], None)
             else:
-                gathered[key] = self._sink.encode(event.object)
+                gathered[identity[0]] = self._sink.encode(event.object, identity)
         except ValueError as exc:
             self._odd(str(exc))
         return False

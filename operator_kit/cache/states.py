@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from operator_kit.cache.records import Record
+from operator_kit.cache.records import Identity, Record
 from operator_kit.cache.store import Store, Verdict
 from operator_kit.objects import Object
 
@@ -79,7 +79,7 @@ class Sink(Protocol):
 
     store: Store
 
-    def encode(self, obj: Object) -> Record:
+    def encode(self, obj: Object, identity: Identity) -> Record:
         """Make a record. Raises ValueError for what is no object."""
 
     def replace(self, fresh: dict[str, Record], version: str, *, rebuild: bool) -> int:

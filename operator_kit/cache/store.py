@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from operator_kit.cache.indexes import Indexes, IndexFunction
-from operator_kit.cache.records import Change, Entry, Record, Version, parse_version
+from operator_kit.cache.records import Change, Entry, Identity, Record, Version, parse_version
 from operator_kit.cache.waits import Waits, Write, seen
 from operator_kit.objects import Object, split_key
 from operator_kit.selectors import LabelSelector
@@ -101,6 +101,9 @@ class Store:
         """How many objects there are, in a namespace or in all."""
         if namespace is None:
             return len(self._records)
+        with self._lock:
+            if self._indexes.namespaces is not None:
+                return self._indexes.namespaces.count(namespace)
         return len(self._snapshot(namespace))
 
     def by_owner(self, uid: str) -> Objects:
@@ -198,8 +201,9 @@ class Store:
 
     # -- the reflector's side ---------------------------------------------------------------------------------------------------
 
-    def held(self, key: str, uid: str, version: Version) -> Record | None:
+    def held(self, identity: Identity) -> Record | None:
         """The record that a list need not make anew, because this very version is held."""
+        key, uid, version = identity
         record = self._records.get(key)
         return record if record is not None and record[1] == uid and record[2] == version else None
 
@@ -253,7 +257,7 @@ class Store:
         self._call(due)
         return Verdict()
 
-    def apply(self, event: str, uid: str, key: str, version: Version, encode: Callable[[], Record]) -> Verdict:
+    def apply(self, event: str, identity: Identity, encode: Callable[[], Record]) -> Verdict:
         """Take an event of a watch.
 
         - an object not newer than what is held, or than its own deletion: dropped;
@@ -264,11 +268,10 @@ class Store:
 
         Args:
             event: `ADDED`, `MODIFIED` or `DELETED`.
-            uid: the object's uid.
-            key: the object's key.
-            version: the object's version.
+            identity: the object's key, uid and version.
             encode: makes the record; called only if the event counts.
         """
+        key, uid, version = identity
         old = self._records.get(key)
         if event == "DELETED":
             same = old is not None and old[1] == uid
@@ -324,7 +327,7 @@ class Store:
                 self._bytes += (len(new[9]) if new else 0) - (len(old[9]) if old else 0)
                 if not _older(version, self._version):
                     self._version = version
-                due = self._waits.due((key,), self._records, self._version)
+                due = self._waits.due((key,), self._records, self._version) if self._waits.anyone else ()
             break
         if buried:
             self._bury(buried, version)

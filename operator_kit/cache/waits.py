@@ -78,11 +78,12 @@ class Waits:
             self._by_key[wait.write.key] = rest
         else:
             self._by_key.pop(wait.write.key, None)
+            if not self._by_key:
+                self._by_version.clear()
 
     def due(self, keys: Iterable[str], records: Mapping[str, Record], newest: int | str) -> list[Callable[[], None]]:
         """The callbacks whose turn has come, after these keys changed and the cache became as new as `newest`."""
         if not self._by_key:
-            self._by_version.clear()
             return []
         look = [key for key in keys if key in self._by_key]
         while self._by_version and (not isinstance(newest, int) or self._by_version[0][0] <= newest):
@@ -101,6 +102,11 @@ class Waits:
         self._by_key.clear()
         self._by_version.clear()
         return callbacks
+
+    @property
+    def anyone(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._by_key)
 
     def keys(self) -> list[str]:
         """The keys somebody waits for."""

@@ -10,7 +10,7 @@ import pytest
 from operator_kit.api import Client, Selection
 from operator_kit.cache import Change, Informer, Informers, ReflectorSettings, Write
 from operator_kit.cache.backoff import Backoff
-from operator_kit.cache.records import encode
+from operator_kit.cache.records import encode, identify
 from operator_kit.clock import Clock, FakeClock, Signal
 from operator_kit.objects import Resource, key_of
 
@@ -35,7 +35,7 @@ def informer(selection: Selection | None = None, **options: Any) -> Informer:
 
 
 def listed(inf: Informer, *objects: dict[str, Any], version: int = 10) -> int:
-    return inf.replace({key_of(o): inf.encode(o) for o in objects}, str(version), rebuild=False)
+    return inf.replace({key_of(o): inf.encode(o, identify(o)) for o in objects}, str(version), rebuild=False)
 
 
 class Heard:

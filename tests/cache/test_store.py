@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from operator_kit.cache import Store, Write
-from operator_kit.cache.records import Entry, encode, parse_version
-from operator_kit.objects import key_of, resource_version_of, uid_of
+from operator_kit.cache.records import Entry, encode, identify, parse_version
+from operator_kit.objects import key_of
 from operator_kit.selectors import LabelSelector
 
 
@@ -26,7 +26,7 @@ def filled(*objects: dict[str, Any], version: Any = 10) -> Store:
 
 
 def tell(store: Store, kind: str, o: dict[str, Any]) -> list[str]:
-    verdict = store.apply(kind, uid_of(o), key_of(o), parse_version(resource_version_of(o)), lambda: encode(o))
+    verdict = store.apply(kind, identify(o), lambda: encode(o))
     return ["backwards"] if verdict.backwards else [change.type for change in verdict.changes]
 
 
@@ -247,7 +247,7 @@ def test_versions_that_do_not_compare_fail_open() -> None:
 
 def test_a_list_tells_what_vanished_first_and_what_is_the_same_as_resync() -> None:
     store = filled(obj("a", 1), obj("b", 2, "v"), obj("c", 3, "w"), obj("d", 4, "x"))
-    kept = store.held("n/a", "u", 1)
+    kept = store.held(("n/a", "u", 1))
     assert kept is not None
     fresh = {
         "n/e": encode(obj("e", 15, "z")),
@@ -264,7 +264,7 @@ def test_a_list_tells_what_vanished_first_and_what_is_the_same_as_resync() -> No
         ("deleted", "n/c", False),
         ("added", "n/c", False),
     ]
-    assert store.held("n/a", "u", 2) is None
+    assert store.held(("n/a", "u", 2)) is None
 
 
 def test_tombstones_are_bounded() -> None:

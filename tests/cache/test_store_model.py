@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operator_kit.cache.records import Change, encode, parse_version
+from operator_kit.cache.records import Change, encode, identify
 from operator_kit.cache.store import Store, Verdict
-from operator_kit.objects import key_of, namespace_of, uid_of
+from operator_kit.objects import namespace_of, uid_of
 
 KEYS = [("a", "x"), ("a", "y"), ("b", "x")]
 OWNERS = ["o1", "o2"]
@@ -69,8 +69,7 @@ class Cache:
 
     def tell(self, event: tuple[str, dict[str, Any]]) -> Verdict:
         kind, obj = event
-        version = parse_version(obj["metadata"]["resourceVersion"])
-        verdict = self.store.apply(kind, uid_of(obj), key_of(obj), version, lambda: encode(copy(obj)))
+        verdict = self.store.apply(kind, identify(obj), lambda: encode(copy(obj)))
         self.follow(verdict.changes)
         return verdict
 
