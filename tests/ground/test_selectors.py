@@ -94,7 +94,7 @@ def test_a_dict_selects_like_its_text() -> None:
 )
 def test_a_dict_that_makes_no_sense_is_refused(expression: dict[str, object]) -> None:
     if expression["key"]:
-        with pytest.raises(ValueError, match="operator|values set must be empty"):
+        with pytest.raises(ValueError, match=r"operator|values set must be empty"):
             LabelSelector.from_dict({"matchExpressions": [expression]})
     else:
         with pytest.raises(ValueError, match="name part must be non-empty"):
