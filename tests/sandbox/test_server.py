@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import urllib.error
@@ -58,3 +59,16 @@ def test_an_object_is_created_read_changed_and_deleted() -> None:
         assert patched["metadata"]["resourceVersion"] != created["metadata"]["resourceVersion"]
         assert call(sandbox.url, "DELETE", f"{path}/a")[0] == 200
         assert call(sandbox.url, "GET", f"{path}/a")[0] == 404
+
+
+def test_the_openapi_document_is_json_for_who_does_not_say_otherwise() -> None:
+    with Sandbox() as sandbox:
+        connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+        try:
+            for headers, status in (({}, 200), ({"Accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}, 406)):
+                connection.request("GET", "/openapi/v2", headers=headers)
+                response = connection.getresponse()
+                response.read()
+                assert response.status == status
+        finally:
+            connection.close()
