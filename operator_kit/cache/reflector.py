@@ -218,12 +218,13 @@ class Reflector:
             stream.open()
             self._opened()
             for event in stream:
-                self._sign_of_life()
+                self._alive_at = now = self._clock.monotonic()
                 if event.type == "BOOKMARK":
                     self._bookmarks = True
                 else:
                     events += 1
-                    self._well()
+                    if self.problem:
+                        self._well()
                 if gathered is not None:
                     if self._gather(event, gathered):
                         back = self._listed(gathered, resource_version_of(event.object))
@@ -231,12 +232,12 @@ class Reflector:
                             return back
                         gathered = None
                         self._state = Watch()  # what fails from here on is a watch
-                    elif self._clock.monotonic() > deadline:
+                    elif now > deadline:
                         raise ConnectionFailed(f"no end of the initial events within {self._settings.streaming_timeout:g} s")
                     continue
                 if self._take(event).backwards:
                     return self._went_backwards(f"{event.type} of version {resource_version_of(event.object)} on a later stream")
-                if self._clock.monotonic() >= self._resync_at:
+                if now >= self._resync_at:
                     break
         if self._cancel.cancelled:
             return self._state
