@@ -131,7 +131,10 @@ def _read(path: Path, origin: str) -> dict[str, Any]:
     except OSError as exc:
         raise ConfigError(f"kubeconfig {path} (from {origin}) cannot be read: {exc.strerror or exc}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"kubeconfig {path} (from {origin}) is not YAML: {' '.join(str(exc).split())}") from None
+        where = getattr(exc, "problem_mark", None)
+        at = f", line {where.line + 1}" if where is not None else ""
+        problem = getattr(exc, "problem", None) or " ".join(str(exc).split())
+        raise ConfigError(f"kubeconfig {path} (from {origin}){at} is not YAML: {problem}") from None
     if document is None:
         document = {}
     if not isinstance(document, dict):

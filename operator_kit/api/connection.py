@@ -125,10 +125,10 @@ def connection_failed(exc: BaseException, what: str, host: str, scope: Scope) ->
         cause = cause.original_error
     if isinstance(cause, NameResolutionError):
         text = f"its name cannot be resolved ({_root(cause)})"
+    elif isinstance(cause, NewConnectionError):  # a ConnectTimeoutError too, so it comes first
+        text = str(_root(cause)).removeprefix(f"{cause.conn}: ")  # the connection object, which says nothing to a person
     elif isinstance(cause, ConnectTimeoutError):
         text = str(cause.args[-1])
-    elif isinstance(cause, NewConnectionError):
-        text = str(_root(cause))
     elif isinstance(cause, ReadTimeoutError):
         text = "it went silent"
     elif isinstance(cause, SSLError):
