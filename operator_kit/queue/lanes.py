@@ -104,6 +104,10 @@ class Lane:
                 flows[group] = kept
         self.flows, self.ring, self.ghosts, self.unseen = flows, deque(flows), {}, 0
 
+    def __len__(self) -> int:
+        """How many keys wait here."""
+        return sum(map(len, self.flows.values())) - self.unseen
+
     def head(self) -> Any:
         """The key whose turn is next. The lane has one."""
         return self.flows[self.ring[0]][0]

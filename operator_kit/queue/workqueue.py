@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from heapq import nsmallest
 from typing import TypeVar
 
 from operator_kit.clock import Clock
@@ -161,23 +162,22 @@ class WorkQueue(DedupQueue[K]):
             if self._alarm < math.inf:
                 self._sound_if_due()
             now = self._monotonic()
-            sizes: dict[int, int] = {}
-            for level, _ in self._waiting.values():
-                sizes[level] = sizes.get(level, 0) + 1
-            ready = [(lane.priority, sizes[lane.priority], lane.keys(limit)) for lane in self._order]
-            oldest = {level: [now - self._waiting[key][1] for key in keys[:1]] for level, _, keys in ready}
+            ready = [
+                Ready(lane.priority, len(lane), now - self._waiting[lane.head()][1], tuple(lane.keys(limit)))
+                for lane in self._order
+            ]
             running = [
                 Running(key, now - since, level, key in self._again)
                 for key, (level, since) in sorted(self._processing.items(), key=lambda item: item[1][1])[:limit]
             ]
-            held = sorted(self._held.values(), key=lambda entry: entry.deadline)[:limit]
+            held = nsmallest(limit, self._held.values(), key=lambda entry: entry.deadline)
             counts = (len(self._waiting), len(self._processing), len(self._held))
             state = self._state()
         return Snapshot(
             self.name,
             state,
             *counts,
-            tuple(Ready(level, count, max(oldest[level]), tuple(keys)) for level, count, keys in ready),
+            tuple(ready),
             tuple(running),
             tuple(
                 Delayed(entry.key, max(0.0, entry.deadline - now), entry.priority, entry.backoff, self.num_requeues(entry.key))
@@ -191,9 +191,7 @@ class WorkQueue(DedupQueue[K]):
             if self._alarm < math.inf:
                 self._sound_if_due()
             now = self._monotonic()
-            depth: dict[int, int] = dict.fromkeys(self._lanes, 0)
-            for level, _ in self._waiting.values():
-                depth[level] = depth.get(level, 0) + 1
+            depth = {priority: len(lane) for priority, lane in self._lanes.items()}
             for again in self._again.values():
                 depth[again.priority] = depth.get(again.priority, 0) + 1
             running = [max(0.0, now - since) for _, since in self._processing.values()]
