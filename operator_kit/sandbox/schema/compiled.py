@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from operator_kit.sandbox.schema import fields
 from operator_kit.sandbox.schema.embedded import compile_embedded
@@ -14,6 +14,9 @@ from operator_kit.sandbox.schema.problems import Problem, to_causes, unchanged
 from operator_kit.sandbox.schema.scale import check_scale
 from operator_kit.sandbox.schema.shape import compile_default, compile_prune
 from operator_kit.sandbox.status import Cause
+
+if TYPE_CHECKING:
+    from operator_kit.sandbox.schema.cel.rules import RuleSet
 
 __all__ = ["Schema", "compile_schema"]
 
@@ -41,7 +44,7 @@ class Schema:
         self._check_status = check_of(status_table)
         self._lists = compile_lists(self.node)
         self._embedded = compile_embedded(self.node)
-        self._has_rules = has_rules(self.node)
+        self._rules = _compile_rules(self.node) if has_rules(self.node) else None
 
     def default(self, obj: Object) -> None:
         """Write defaults into a whole object, in place, and take away nulls where the schema allows none."""
@@ -71,8 +74,11 @@ class Schema:
             repeated = self._lists(obj, "")
             if repeated and (old is None or not self._lists(old, "")):
                 causes += repeated
-        if self._has_rules and any(cause.reason in fields.BLOCKING for cause in (*prior, *causes)):
-            causes.append(_UNCHECKED)
+        if self._rules is not None:
+            if any(cause.reason in fields.BLOCKING for cause in (*prior, *causes)):
+                causes.append(_UNCHECKED)
+            else:
+                causes += self._rules.check(obj, old)
         return causes
 
     def _validate_values(self, obj: Object, old: Object | None) -> list[Cause]:
@@ -89,6 +95,14 @@ class Schema:
             return []
         before = old.get("status") if old is not None else None
         return to_causes(problems if old is None else _changed(problems, self._status, obj["status"], before), "status")
+
+
+def _compile_rules(node: Node) -> RuleSet | None:
+    from operator_kit.sandbox.schema.cel.rules import (
+        compile_rules,  # the CEL library is slow to import, and most schemas have no rules
+    )
+
+    return compile_rules(node)
 
 
 def _changed(problems: list[Problem], node: Node | None, new: Any, old: Any) -> list[Problem]:

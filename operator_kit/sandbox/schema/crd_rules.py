@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from operator_kit.sandbox.schema import fields
+from operator_kit.sandbox.schema.golang import Struct
+from operator_kit.sandbox.schema.node import parse
 from operator_kit.sandbox.schema.paths import FieldPathError, field_path
 from operator_kit.sandbox.status import Cause
 
-__all__ = ["check_form"]
+__all__ = ["check_expressions", "check_form"]
 
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 
@@ -21,6 +23,55 @@ def check_form(raw: Mapping[str, Any], rules: list[Any], path: str) -> list[Caus
         if isinstance(rule, Mapping):
             causes += _form(raw, rule, fields.index(fields.child(path, "x-kubernetes-validations"), at))
     return causes
+
+
+def check_expressions(raw: Mapping[str, Any], rules: list[Any], path: str, uncorrelated: str, *, root: bool) -> list[Cause]:
+    """What is wrong with the expressions of one schema's rules, which are well formed.
+
+    `uncorrelated`: the path of the list or map around the schema whose elements cannot be told apart between an object and its
+    predecessor, where there is one: there is no `oldSelf` inside it. `root`: the schema is that of a whole resource.
+    """
+    from operator_kit.sandbox.schema.cel.static import check_expression
+
+    node = parse(raw)
+    causes: list[Cause] = []
+    for at, rule in enumerate(rules):
+        if not isinstance(rule, Mapping) or not isinstance(rule.get("rule"), str):
+            continue
+        where = fields.index(fields.child(path, "x-kubernetes-validations"), at)
+        optional = rule.get("optionalOldSelf")
+        options = {"root": root, "optional_old_self": optional is True}
+        problem, uses_old = check_expression(rule["rule"], node, "bool", **options)
+        if problem is not None:
+            text = f"compilation failed: {problem}" if problem else "cel expression must evaluate to a bool"
+            causes.append(fields.invalid(fields.child(where, "rule"), _shown(rule), text))
+        message = rule.get("messageExpression")
+        if problem is None and isinstance(message, str) and message:
+            wrong, _ = check_expression(message, node, "string", **options)
+            if wrong is not None:
+                text = (
+                    f"messageExpression compilation failed: {wrong}" if wrong else "messageExpression must evaluate to a string"
+                )
+                causes.append(fields.invalid(fields.child(where, "messageExpression"), _shown(rule), text))
+        if uses_old and uncorrelated:
+            text = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelated}"
+            causes.append(fields.invalid(fields.child(where, "rule"), rule["rule"], text))
+        elif not uses_old and isinstance(optional, bool):
+            text = "may not be set if oldSelf is not used in rule"
+            causes.append(fields.invalid(fields.child(where, "optionalOldSelf"), optional, text))
+    return causes
+
+
+def _shown(rule: Mapping[str, Any]) -> Struct:
+    """A rule as the server prints it: its inner type, which has Go's field names."""
+    return Struct(
+        Rule=rule.get("rule") or "",
+        Message=rule.get("message") or "",
+        MessageExpression=rule.get("messageExpression") or "",
+        Reason=rule.get("reason"),
+        FieldPath=rule.get("fieldPath") or "",
+        OptionalOldSelf=rule.get("optionalOldSelf"),
+    )
 
 
 def _has_newline(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from operator_kit import codec
 from operator_kit.sandbox.schema import fields
-from operator_kit.sandbox.schema.crd_rules import check_form
+from operator_kit.sandbox.schema.crd_rules import check_expressions, check_form
 from operator_kit.sandbox.schema.embedded import check_resource, compile_embedded
 from operator_kit.sandbox.schema.node import ABSENT, MAX_DEPTH, Node, parse
 from operator_kit.sandbox.schema.openapi import check_of, compile_table
@@ -157,12 +157,16 @@ def _default(node: Node, path: str) -> list[Cause]:
 
 
 def _openapi(raw: Raw, path: str, place: _Place, schema_errors: list[Cause], rule_errors: list[Cause]) -> None:
+    own = len(schema_errors)
     schema_errors += _keywords(raw, path, place)
     _below(raw, path, place, schema_errors, rule_errors)
     schema_errors += _merging(raw, path)
     rules = raw.get("x-kubernetes-validations")
     if isinstance(rules, list) and rules:
         schema_errors += check_form(raw, rules, path)
+        if place.rules and len(schema_errors) == own:
+            root = place.root or raw.get("x-kubernetes-embedded-resource") is True
+            rule_errors += check_expressions(raw, rules, path, place.uncorrelated, root=root)
 
 
 def _keywords(raw: Raw, path: str, place: _Place) -> list[Cause]:

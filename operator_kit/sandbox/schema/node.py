@@ -41,7 +41,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Node:
-    """One schema. `additional` is a node, True (anything) or None (nothing said); `all_of` holds only what rules need."""
+    """One schema. `additional` is a node, True or False as the schema has it, or None (nothing said)."""
 
     type: str = ""
     properties: dict[str, Node] = field(default_factory=dict)
@@ -56,7 +56,6 @@ class Node:
     map_keys: tuple[str, ...] = ()
     map_type: str = ""
     rules: tuple[Rule, ...] = ()
-    all_of: tuple[Node, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -126,13 +125,10 @@ def parse(schema: Any, depth: int = 0) -> Node:
     if isinstance(keys, list):
         node.map_keys = tuple(key for key in keys if isinstance(key, str))
     node.rules = _rules(schema.get("x-kubernetes-validations"))
-    all_of = schema.get("allOf")
-    if isinstance(all_of, list):
-        node.all_of = tuple(parse(sub, depth + 1) for sub in all_of)
     return node
 
 
 def has_rules(node: Node) -> bool:
     """Whether there are validation rules in a schema, at whatever depth."""
-    below = (*node.properties.values(), *node.all_of, *(sub for sub in (node.items, node.values) if sub is not None))
+    below = (*node.properties.values(), *(sub for sub in (node.items, node.values) if sub is not None))
     return bool(node.rules) or any(has_rules(sub) for sub in below)
