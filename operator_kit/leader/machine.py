@@ -76,6 +76,8 @@ def valid_for(state: State, at: float) -> float:
 def wake_at(rules: Rules, state: State) -> float:
     """When the next `Tick` is due, if nothing else happens before."""
     moments = [math.inf]
+    if state.phase is Phase.STOPPED:
+        return math.inf
     if state.phase is Phase.LEADING:
         moments.append(state.valid_until)
     elif state.phase is Phase.RELEASING:
@@ -128,6 +130,9 @@ class _Turn:
 
     def enter(self, phase: Phase, **changes: Any) -> None:
         self.set(phase=phase, since=self.at, **changes)
+        if phase is Phase.STOPPED and self.state.call is not None:
+            self.abandon(self.state.call)
+            self.set(call=None)  # nobody waits for its end any more
 
     def note(self, level: int, text: str) -> None:
         self.actions.append(Note(level, text))
@@ -203,10 +208,10 @@ class _Turn:
         self.set(stopping=True, retired=True, valid_until=-math.inf)
         if state.phase is Phase.LEADING:
             self.actions.append(Ended(state.term, "the elector was told to stop", lost=False))
-        if event.release and state.claims:
-            self.release(event.deadline)
-        else:
+        if not (event.release and state.claims):
             self.enter(Phase.STOPPED)
+            return
+        self.release(event.deadline)
         if state.call is not None and not state.call.release:
             self.abandon(state.call)
 
