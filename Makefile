@@ -4,9 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
+SEEDS  ?= 200
+FIRST  ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast lint fmt build clean bench-queue bench-sandbox
+.PHONY: help demo run test test-fast lint fmt build clean bench-queue bench-sandbox chaos
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ test: $(READY) ## All tests
 
 test-fast: $(READY) ## The tests without the slow ones
 	@$(PYTEST) -n 2 -m 'not slow'
+
+chaos: $(READY) ## The example operator under random mixtures of faults: SEEDS=1000 of them, from FIRST=0
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
 
 lint: $(READY) ## ruff, mypy strict, the layers of the house
 	@$(BIN)/ruff check .

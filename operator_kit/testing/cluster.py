@@ -212,9 +212,7 @@ class Cluster:
         try:
             made = self._create(resource, obj)
         except AlreadyExists:
-            live = self.client.get(resource, name_of(obj), namespace_of(obj) or None)
-            obj["metadata"]["resourceVersion"] = resource_version_of(live)
-            made = self.client.replace(resource, obj, field_manager="test")
+            made = self._replace(resource, obj)
         if obj.get("status") and "status" in resource.subresources and kind_of(obj) not in _SHARED:
             body = {"status": obj["status"]}
             where = namespace_of(made) or None
@@ -222,6 +220,16 @@ class Cluster:
         if resource.kind == "CustomResourceDefinition":
             self._wait_served(obj)
         return made
+
+    def _replace(self, resource: Resource, obj: Object) -> Object:
+        while True:
+            live = self.client.get(resource, name_of(obj), namespace_of(obj) or None)
+            obj["metadata"]["resourceVersion"] = resource_version_of(live)
+            obj["metadata"].setdefault("finalizers", live["metadata"].get("finalizers", []))  # they are others' to take off
+            try:
+                return self.client.replace(resource, obj, field_manager="test")
+            except Conflict:  # an operator wrote in between
+                continue
 
     def _wait_served(self, crd: Object) -> None:
         """Wait until the new kind can be found: a real server takes a second or two."""

@@ -220,7 +220,7 @@ class RunningOperator:
                 return behind
             informer.wait_told()  # what the cache held when it was compared has become keys by now
         if not manager.idle() or self._runs() != runs:
-            return self._at_work() or "  more came in while the caches were compared"
+            return self._at_work()
         return ""
 
     def _runs(self) -> int:
@@ -289,7 +289,7 @@ class RunningOperator:
         if not self.manager.recorder.idle():
             lines.append("  Events wait to be written")
         lines += [f"  {problem}" for problem in self.manager.problems()]
-        return "\n".join(lines)
+        return "\n".join(lines) or "  it was at work a moment ago"  # never empty: that would be rest
 
     def __repr__(self) -> str:
         return f"<RunningOperator {self.manager!r}>"
