@@ -271,7 +271,7 @@ class OneWakeUpPerKey(WorkQueue[str]):
 
     def _wake_one(self) -> None:
         super()._wake_one()
-        self._coming = None
+        self._coming.clear()
 
 
 def latency(kind: type[WorkQueue[str]], burst: int, pause: float, bursts: int) -> list[float]:

@@ -29,7 +29,7 @@ from operator_kit.clock import Clock
 from operator_kit.errors import ShutDown
 from operator_kit.observe.metrics import Tally
 from operator_kit.queue.lanes import NORMAL, Lane, by_namespace, check_priority
-from operator_kit.queue.parking import Parking
+from operator_kit.queue.parking import ABREAST, Parking
 
 __all__ = ["DedupQueue"]
 
@@ -125,7 +125,7 @@ class DedupQueue(Parking, Generic[K]):
                     fifo += (key,)
                     self._waiting[key] = (priority, now)
                     self._adds += 1
-                if self._parked and self._coming is None:
+                if self._parked and len(self._coming) < ABREAST:
                     self._pass_on()
             finally:
                 self._lock.release()
@@ -182,7 +182,7 @@ class DedupQueue(Parking, Generic[K]):
                         del order[0]
                     else:
                         order.remove(lane)
-                if self._parked and self._coming is None:
+                if self._parked and len(self._coming) < ABREAST:
                     self._pass_on()
             finally:
                 self._lock.release()
@@ -210,7 +210,7 @@ class DedupQueue(Parking, Generic[K]):
                 else:
                     del self._processing[key]
                 self._runs.append(now - started)
-                if self._parked and self._coming is None:
+                if self._parked and len(self._coming) < ABREAST:
                     self._pass_on()
                 if self._closed and not (self._waiting or self._processing):
                     self._finished.notify_all()
@@ -352,9 +352,10 @@ class DedupQueue(Parking, Generic[K]):
         if self._closed and not self._waiting and not self._again:
             self._wake_all()
             return
-        work = self._waiting or (self._timekeeper is None and self._alarm < math.inf)
-        if work and self._parked and self._coming is None:
-            self._wake_one()
+        if self._parked and len(self._coming) < ABREAST:
+            leaderless = self._timekeeper is None and self._alarm < math.inf
+            if len(self._waiting) > len(self._coming) or (leaderless and not self._coming):
+                self._wake_one()
 
     def _recover(self, key: K = _NOTHING) -> None:
         """An exception leaves a section: put back a key that was taken and not returned, and keep the chain going."""

@@ -1,8 +1,9 @@
 """Where idle workers wait, and how they are woken: one at a time, in a chain, with one of them watching the clock.
 
 **Wake-ups go in a chain.** Waking a thread costs more than queueing a key. Whoever makes work wakes one worker, and only if
-none is on its way already (`_coming`); a worker that takes a key and leaves more behind wakes the next. So a burst of keys
-meets as many workers as it needs, and no worker is woken to find nothing.
+there are more keys than workers on their way already, and fewer than `ABREAST` of these; a worker that takes a key and leaves
+more behind wakes the next. So a burst of keys meets as many workers as it needs, and no worker is woken to find nothing. More
+than one abreast, because a woken worker must wait for the interpreter lock before it can wake the next.
 
 **No thread of its own.** Where something is to happen later (`_alarm`), one of the idle workers, the *timekeeper*, waits no
 longer than until then. It is woken last, and when it leaves another takes its place.
@@ -18,7 +19,10 @@ import threading
 
 from operator_kit.clock import Clock
 
-__all__ = ["Parking"]
+__all__ = ["ABREAST", "Parking"]
+
+ABREAST = 4
+"""So many workers may be on their way at once."""
 
 
 class Parking:
@@ -36,7 +40,7 @@ class Parking:
         self._enter = iter(self._lock.acquire, None)
         self._parked: list[threading.Condition] = []  # idle workers; the last is woken first, the timekeeper is the first
         self._spare: list[threading.Condition] = []
-        self._coming: threading.Condition | None = None  # woken, and not yet back under the lock
+        self._coming: list[threading.Condition] = []  # woken, and not yet back under the lock
         self._timekeeper: threading.Condition | None = None
         self._alarm = math.inf  # nothing is to happen before; may be early, never late
 
@@ -64,15 +68,15 @@ class Parking:
             self._parked.remove(me)
         if self._timekeeper is me:
             self._timekeeper = None
-        if self._coming is me:
-            self._coming = None
+        if me in self._coming:
+            self._coming.remove(me)
 
     def _wake_one(self) -> None:
-        """Wake the worker that parked last. There must be one, and none on its way."""
+        """Wake the worker that parked last. There must be one."""
         worker = self._parked[-1]
         worker.notify()  # first: if this is interrupted, nobody believes in a wake-up that was never sent
         del self._parked[-1]
-        self._coming = worker
+        self._coming += (worker,)
 
     def _wake_all(self) -> None:
         """Wake every worker."""

@@ -241,7 +241,7 @@ class Schedule(Clock):
             [(key, entry.deadline, entry.priority, entry.backoff) for key, entry in queue._held.items()],
             [(lane.priority, lane.flows, list(lane.ring), lane.ghosts) for lane in queue._order],
             [who(condition) for condition in queue._parked],
-            who(queue._coming),
+            [who(condition) for condition in queue._coming],
             who(queue._timekeeper),
             (queue._alarm, queue._turns, queue._closed, queue._draining, queue._dropped),
         )

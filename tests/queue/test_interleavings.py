@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from operator_kit.queue import HIGH, LOW, ExponentialBackoff, ShutDown, WorkQueue
+from operator_kit.queue import HIGH, LOW, ExponentialBackoff, ShutDown, WorkQueue, dedup
 
 from .scheduler import Scenario, Schedule, every_order
 
 Queue = WorkQueue[str]
+
+
+@pytest.fixture(params=[1, 4], ids=["one abreast", "four abreast"], autouse=True)
+def abreast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chain of wake-ups at its narrowest, and as it is."""
+    monkeypatch.setattr(dedup, "ABREAST", request.param)
 
 
 class World:
