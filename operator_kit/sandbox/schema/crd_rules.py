@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from operator_kit.sandbox.schema import fields
 from operator_kit.sandbox.schema.golang import Struct
@@ -11,7 +11,7 @@ from operator_kit.sandbox.schema.node import parse
 from operator_kit.sandbox.schema.paths import FieldPathError, field_path
 from operator_kit.sandbox.status import Cause
 
-__all__ = ["check_expressions", "check_form"]
+__all__ = ["Costs", "Scope", "check_expressions", "check_form"]
 
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 
@@ -25,12 +25,54 @@ def check_form(raw: Mapping[str, Any], rules: list[Any], path: str) -> list[Caus
     return causes
 
 
-def check_expressions(raw: Mapping[str, Any], rules: list[Any], path: str, uncorrelated: str, *, root: bool) -> list[Cause]:
+class Costs:
+    """What the rules of a schema cost together, and which of them cost most."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._dear: list[tuple[int, str]] = []
+
+    def add(self, path: str, cost: int) -> None:
+        """Count the rule at a path."""
+        self.total += cost
+        self._dear.append((cost, path))
+
+    def causes(self, path: str) -> list[Cause]:
+        """The complaints when all rules together cost too much. `path` is the whole schema's."""
+        from operator_kit.sandbox.schema.cel.cost import CRD_LIMIT, excess
+
+        if self.total <= CRD_LIMIT:
+            return []
+        dearest = sorted((entry for entry in self._dear if entry[0] >= CRD_LIMIT // 100), reverse=True)[:4]
+        text = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
+        what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema"
+        return [fields.forbidden(where, text) for _, where in dearest] + [
+            fields.forbidden(path, excess(what, self.total, CRD_LIMIT))
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Costs {self.total}>"
+
+
+class Scope(NamedTuple):
+    """Where the schema of a rule stands.
+
+    `root`: it is that of a whole resource. `occurrences`: how often it can stand in one object; None: nothing limits that.
+    `uncorrelated`: the path of the list or map around it whose elements cannot be told apart between an object and its
+    predecessor, where there is one: there is no `oldSelf` inside it.
+    """
+
+    root: bool
+    occurrences: int | None
+    uncorrelated: str
+
+
+def check_expressions(raw: Mapping[str, Any], rules: list[Any], path: str, scope: Scope, costs: Costs) -> list[Cause]:
     """What is wrong with the expressions of one schema's rules, which are well formed.
 
-    `uncorrelated`: the path of the list or map around the schema whose elements cannot be told apart between an object and its
-    predecessor, where there is one: there is no `oldSelf` inside it. `root`: the schema is that of a whole resource.
+    What the rules cost is added to `costs`.
     """
+    from operator_kit.sandbox.schema.cel.cost import RULE_LIMIT, excess, rule_cost
     from operator_kit.sandbox.schema.cel.static import check_expression
 
     node = parse(raw)
@@ -40,7 +82,7 @@ def check_expressions(raw: Mapping[str, Any], rules: list[Any], path: str, uncor
             continue
         where = fields.index(fields.child(path, "x-kubernetes-validations"), at)
         optional = rule.get("optionalOldSelf")
-        options = {"root": root, "optional_old_self": optional is True}
+        options = {"root": scope.root, "optional_old_self": optional is True}
         problem, uses_old = check_expression(rule["rule"], node, "bool", **options)
         if problem is not None:
             text = f"compilation failed: {problem}" if problem else "cel expression must evaluate to a bool"
@@ -53,8 +95,12 @@ def check_expressions(raw: Mapping[str, Any], rules: list[Any], path: str, uncor
                     f"messageExpression compilation failed: {wrong}" if wrong else "messageExpression must evaluate to a string"
                 )
                 causes.append(fields.invalid(fields.child(where, "messageExpression"), _shown(rule), text))
-        if uses_old and uncorrelated:
-            text = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelated}"
+        cost = rule_cost(rule["rule"], node, scope.occurrences)
+        costs.add(fields.child(where, "rule"), cost)
+        if cost > RULE_LIMIT:
+            causes.append(fields.forbidden(fields.child(where, "rule"), excess("estimated rule cost", cost, RULE_LIMIT)))
+        if uses_old and scope.uncorrelated:
+            text = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {scope.uncorrelated}"
             causes.append(fields.invalid(fields.child(where, "rule"), rule["rule"], text))
         elif not uses_old and isinstance(optional, bool):
             text = "may not be set if oldSelf is not used in rule"

@@ -8,9 +8,9 @@ from typing import Any
 
 from operator_kit import codec
 from operator_kit.sandbox.schema import fields
-from operator_kit.sandbox.schema.crd_rules import check_expressions, check_form
+from operator_kit.sandbox.schema.crd_rules import Costs, Scope, check_expressions, check_form
 from operator_kit.sandbox.schema.embedded import check_resource, compile_embedded
-from operator_kit.sandbox.schema.node import ABSENT, MAX_DEPTH, Node, parse
+from operator_kit.sandbox.schema.node import ABSENT, MAX_DEPTH, Node, has_rules, parse
 from operator_kit.sandbox.schema.openapi import check_of, compile_table
 from operator_kit.sandbox.schema.problems import same, to_causes
 from operator_kit.sandbox.schema.shape import compile_prune
@@ -70,6 +70,7 @@ class _Place:
     in_metadata: bool = False
     no_defaults: str | None = None
     uncorrelated: str = ""  # the path of the nearest list or map whose elements cannot be told apart between two versions
+    occurrences: int | None = 1  # how often this schema can stand in one object; None: nothing limits that
     rules: bool = True  # whether validation rules are looked at (not inside anyOf and the like)
 
 
@@ -86,8 +87,11 @@ def validate_schema(raw: Raw, path: str, *, has_status: bool) -> list[Cause]:
         causes += found
     schema_errors: list[Cause] = []
     rule_errors: list[Cause] = []
-    _openapi(raw, path, _Place(root=True, rules=structural), schema_errors, rule_errors)
+    costs = Costs()
+    _Walk(schema_errors, rule_errors, costs).openapi(raw, path, _Place(root=True, rules=structural))
     causes += schema_errors + rule_errors
+    if costs.total:
+        causes += costs.causes(path)
     if not causes and initial is not None:
         causes.append(fields.invalid(path, "", initial))
     return causes
@@ -150,23 +154,81 @@ def _default(node: Node, path: str) -> list[Cause]:
     wrong = embedded(node.default, path) if embedded is not None else []
     if node.embedded and isinstance(node.default, dict):
         wrong += check_resource(node.default, path)
-    return causes + (wrong or to_causes(check_of(compile_table(node.raw))(node.default) or (), path))
+    causes += wrong or to_causes(check_of(compile_table(node.raw))(node.default) or (), path)
+    if not causes and has_rules(node):
+        from operator_kit.sandbox.schema.cel.rules import compile_rules
+
+        rules = compile_rules(node)
+        if rules is not None:
+            causes += rules.check(node.default, None, path)
+    return causes
 
 
 # --------------------------------------------------------------------------- OpenAPI
 
 
-def _openapi(raw: Raw, path: str, place: _Place, schema_errors: list[Cause], rule_errors: list[Cause]) -> None:
-    own = len(schema_errors)
-    schema_errors += _keywords(raw, path, place)
-    _below(raw, path, place, schema_errors, rule_errors)
-    schema_errors += _merging(raw, path)
-    rules = raw.get("x-kubernetes-validations")
-    if isinstance(rules, list) and rules:
-        schema_errors += check_form(raw, rules, path)
-        if place.rules and len(schema_errors) == own:
+class _Walk:
+    """One walk through a schema: the faults of schemas, those of rules, and what the rules cost."""
+
+    def __init__(self, schema_errors: list[Cause], rule_errors: list[Cause], costs: Costs) -> None:
+        self._schema_errors = schema_errors
+        self._rule_errors = rule_errors
+        self._costs = costs
+
+    def openapi(self, raw: Raw, path: str, place: _Place) -> None:
+        """A schema and all below it."""
+        own = len(self._schema_errors)
+        self._schema_errors += _keywords(raw, path, place)
+        self._below(raw, path, place)
+        self._schema_errors += _merging(raw, path)
+        rules = raw.get("x-kubernetes-validations")
+        if not isinstance(rules, list) or not rules:
+            return
+        self._schema_errors += check_form(raw, rules, path)
+        if place.rules and len(self._schema_errors) == own:
             root = place.root or raw.get("x-kubernetes-embedded-resource") is True
-            rule_errors += check_expressions(raw, rules, path, place.uncorrelated, root=root)
+            scope = Scope(root, place.occurrences, place.uncorrelated)
+            self._rule_errors += check_expressions(raw, rules, path, scope, self._costs)
+
+    def _below(self, raw: Raw, path: str, place: _Place) -> None:
+        inner = replace(place, root=False, occurrences=_occurrences(raw, place.occurrences))
+        additional = schema_at(raw, "additionalProperties")
+        if additional is not None:
+            there = inner
+            if place.in_metadata:
+                there = replace(inner, no_defaults="inside additionalProperties applying to object metadata")
+            self.openapi(additional, fields.child(path, "additionalProperties"), there)
+        for name, sub in properties_of(raw).items():
+            there = inner
+            if raw.get("x-kubernetes-map-type") == "atomic":
+                there = replace(there, uncorrelated=there.uncorrelated or path)
+            if (place.root or raw.get("x-kubernetes-embedded-resource") is True) and name in _META:
+                there = replace(there, in_metadata=True, no_defaults=f"in top-level {name}" if place.root else there.no_defaults)
+            self.openapi(sub, fields.key(fields.child(path, "properties"), name), there)
+        nested = replace(inner, rules=False)
+        negated = schema_at(raw, "not")
+        if negated is not None:
+            self.openapi(negated, fields.child(path, "not"), nested)
+        for keyword in ("allOf", "oneOf", "anyOf"):
+            for at, sub in enumerate(schemas_at(raw, keyword)):
+                self.openapi(sub, fields.index(fields.child(path, keyword), at), nested)
+        items = schema_at(raw, "items")
+        if items is not None:
+            there = (
+                inner if raw.get("x-kubernetes-list-type") == "map" else replace(inner, uncorrelated=inner.uncorrelated or path)
+            )
+            self.openapi(items, fields.child(path, "items"), there)
+
+
+def _occurrences(raw: Raw, here: int | None) -> int | None:
+    """How often what a schema holds can stand in one object, when the schema itself can stand there `here` times."""
+    kind = raw.get("type")
+    limit: Any = 1
+    if kind == "array":
+        limit = raw.get("maxItems")
+    elif kind == "object" and raw.get("additionalProperties") is not None:
+        limit = raw.get("maxProperties")
+    return None if here is None or not isinstance(limit, int) else here * max(limit, 0)
 
 
 def _keywords(raw: Raw, path: str, place: _Place) -> list[Cause]:
@@ -196,34 +258,6 @@ def _keywords(raw: Raw, path: str, place: _Place) -> list[Cause]:
         text = "additionalProperties and properties are mutual exclusive"
         causes.append(fields.forbidden(fields.child(path, "additionalProperties"), text))
     return causes
-
-
-def _below(raw: Raw, path: str, place: _Place, schema_errors: list[Cause], rule_errors: list[Cause]) -> None:
-    inner = replace(place, root=False)
-    additional = schema_at(raw, "additionalProperties")
-    if additional is not None:
-        there = inner
-        if place.in_metadata:
-            there = replace(inner, no_defaults="inside additionalProperties applying to object metadata")
-        _openapi(additional, fields.child(path, "additionalProperties"), there, schema_errors, rule_errors)
-    for name, sub in properties_of(raw).items():
-        there = inner
-        if raw.get("x-kubernetes-map-type") == "atomic":
-            there = replace(there, uncorrelated=there.uncorrelated or path)
-        if (place.root or raw.get("x-kubernetes-embedded-resource") is True) and name in _META:
-            there = replace(there, in_metadata=True, no_defaults=f"in top-level {name}" if place.root else there.no_defaults)
-        _openapi(sub, fields.key(fields.child(path, "properties"), name), there, schema_errors, rule_errors)
-    nested = replace(inner, rules=False)
-    negated = schema_at(raw, "not")
-    if negated is not None:
-        _openapi(negated, fields.child(path, "not"), nested, schema_errors, rule_errors)
-    for keyword in ("allOf", "oneOf", "anyOf"):
-        for at, sub in enumerate(schemas_at(raw, keyword)):
-            _openapi(sub, fields.index(fields.child(path, keyword), at), nested, schema_errors, rule_errors)
-    items = schema_at(raw, "items")
-    if items is not None:
-        there = inner if raw.get("x-kubernetes-list-type") == "map" else replace(inner, uncorrelated=inner.uncorrelated or path)
-        _openapi(items, fields.child(path, "items"), there, schema_errors, rule_errors)
 
 
 # --------------------------------------------------------------------------- list and map types

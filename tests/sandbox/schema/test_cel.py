@@ -247,7 +247,12 @@ AT = "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[
 
 
 def refused(text: str, schema: dict[str, Any] | None = None, **more: Any) -> list[str]:
-    properties = {"name": TEXT, "size": NUMBER, "list": {"type": "array", "items": TEXT}, "flag": {"type": "boolean"}}
+    properties = {
+        "name": TEXT,
+        "size": NUMBER,
+        "list": {"type": "array", "maxItems": 99, "items": TEXT},
+        "flag": {"type": "boolean"},
+    }
     whole = schema or spec(rule(text, **more), **properties)
     return said(crd({"type": "object", "properties": {"spec": whole}}))
 
@@ -337,6 +342,12 @@ def test_other_faults_of_rules() -> None:
     ]
 
 
+def test_a_default_must_keep_its_rules() -> None:
+    name = {"type": "string", "default": "ab", "x-kubernetes-validations": [rule("self.size() > 3")]}
+    where = "spec.validation.openAPIV3Schema.properties[spec].properties[name].default"
+    assert refused("", spec(name=name)) == [f'{where}: Invalid value: "ab": failed rule: self.size() > 3']
+
+
 def test_rules_at_the_root_see_the_name_and_no_other_metadata() -> None:
     root = {"type": "object", "properties": {"spec": {"type": "object"}}}
     assert said(crd({**root, "x-kubernetes-validations": [rule("self.metadata.name.size() < 10")]})) == []
@@ -403,3 +414,33 @@ def test_no_rule_and_no_object_brings_a_traceback(text: str, value: Any) -> None
         expression.evaluate({"self": to_cel(value, None), "oldSelf": to_cel(value, None)})
     except CelError:
         return
+
+
+BUDGET = (
+    "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
+)
+
+
+def listed(check: str, **limits: int) -> list[str]:
+    items = {
+        "type": "array",
+        "items": {"type": "string", **({"maxLength": limits.pop("maxLength")} if "maxLength" in limits else {})},
+        **limits,
+    }
+    return refused("", spec(rule(check), list=items))
+
+
+def test_rules_that_could_take_too_long_are_refused_with_their_crd() -> None:
+    nested = "self.list.all(x, self.list.all(y, x != y || x == y))"
+    assert listed(nested) == [
+        f"{AT}.rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x {BUDGET}",
+        f"{AT}.rule: Forbidden: contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema",
+        (
+            "spec.validation.openAPIV3Schema: Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema "
+            f"exceeds budget by factor of more than 100x {BUDGET}"
+        ),
+    ]
+    assert listed(nested, maxItems=100) == []
+    assert listed("self.list.all(x, x.size() > 0)") == []
+    assert listed("self.list.all(x, x.matches('^[a-z]+$'))") != []
+    assert listed("self.list.all(x, x.matches('^[a-z]+$'))", maxItems=64, maxLength=63) == []

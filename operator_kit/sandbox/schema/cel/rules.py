@@ -59,11 +59,11 @@ class RuleSet:
         """Whether there is no rule here or below."""
         return not self._own and self._items is None and self._values is None and not self._properties
 
-    def check(self, value: Any, old: Any = None) -> list[Cause]:
-        """What the rules find wrong with a whole object that is otherwise valid; `old`: as it was, for an update."""
+    def check(self, value: Any, old: Any = None, path: str = "") -> list[Cause]:
+        """What the rules find wrong with a value that is otherwise valid; `old`: as it was, for an update."""
         run = _Run([], Budget())
         try:
-            self.walk(value, old, "", run, unchanged=False)
+            self.walk(value, old, path, run, unchanged=False)
         except _Stopped:
             return run.causes
         return run.causes
