@@ -19,7 +19,7 @@ import yaml
 
 from operator_kit.api import Client
 from operator_kit.clock import Clock
-from operator_kit.errors import ApiError, ConnectionFailed, NotFound
+from operator_kit.errors import ApiError, ConnectionFailed, NotFound, OperatorKitError
 
 Object = dict[str, Any]
 HERE = Path(__file__).resolve().parent
@@ -298,7 +298,7 @@ def main() -> int:
                 finally:
                     client.close()
             demo.tell("done", "every step came true")
-        except (DemoFailed, ApiError, ConnectionFailed) as exc:
+        except (DemoFailed, OperatorKitError) as exc:
             print(f"\nThe demo failed: {exc}", file=sys.stderr)
             for name, log in (("operator", operator_log), ("server", server_log)):
                 if log.exists():

@@ -27,6 +27,7 @@ from operator_kit.clock import Clock
 from operator_kit.errors import ConfigError, UsageError
 from operator_kit.sandbox.engine import Engine
 from operator_kit.sandbox.faults import Faults
+from operator_kit.sandbox.files import write_whole
 from operator_kit.sandbox.http.app import App
 from operator_kit.sandbox.http.bodies import BODY_LIMIT
 from operator_kit.sandbox.loading import load_into, read_documents
@@ -243,8 +244,7 @@ class Sandbox:
             if file.exists() and "current-context: sandbox" not in file.read_text(encoding="utf-8"):
                 raise ConfigError(f"{file} is there and is no sandbox's kubeconfig: it is not written over; choose another file")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            file.write_text(yaml.safe_dump(self.kubeconfig(), sort_keys=False), encoding="utf-8")
+            write_whole(file, yaml.safe_dump(self.kubeconfig(), sort_keys=False).encode())
         except (OSError, UnicodeDecodeError) as exc:
             raise ConfigError(f"cannot write the kubeconfig {file}: {getattr(exc, 'strerror', None) or exc}") from None
         return file

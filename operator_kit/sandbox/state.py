@@ -7,14 +7,13 @@ compacted etcd.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from operator_kit import codec
 from operator_kit.errors import ConfigError
 from operator_kit.sandbox.engine import Engine
+from operator_kit.sandbox.files import write_whole
 
 __all__ = ["capture", "read_state", "restore", "write_state"]
 
@@ -68,10 +67,6 @@ def read_state(path: Path) -> dict[str, Any] | None:
 def write_state(path: Path, document: dict[str, Any]) -> None:
     """Replace the file by this document: whole, or not at all. Raises `ConfigError` when it cannot be written."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(codec.dumps(document))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        write_whole(path, codec.dumps(document))
     except OSError as exc:
         raise ConfigError(f"cannot write the state file {path}: {exc.strerror or exc}") from None
