@@ -174,3 +174,20 @@ def test_a_state_file_that_is_none_is_refused_and_kept(tmp_path: Path, text: str
     with pytest.raises(ConfigError, match=message):
         Sandbox(state=file)
     assert file.read_text() == text
+
+
+def test_whoever_waits_for_the_kubeconfig_never_reads_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "kubeconfig"
+    there_before: list[bool] = []
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        there_before.append(file.exists())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    with Sandbox() as sandbox:
+        sandbox.write_kubeconfig(file)
+    assert there_before == [False]
+    assert "current-context: sandbox" in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
