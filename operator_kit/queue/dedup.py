@@ -104,7 +104,7 @@ class DedupQueue(Parking, Generic[K]):
         group = flow(key)
         now = monotonic()
         try:
-            _ = True in self._enter
+            _ = True in self._enter  # `with self._lock`, quicker; see parking.py
             try:
                 if self._alarm <= now:
                     self._sound(now)
@@ -187,6 +187,10 @@ class DedupQueue(Parking, Generic[K]):
             finally:
                 self._lock.release()
             return key
+        except (ShutDown, TimeoutError):
+            with self._lock:
+                self._pass_on()
+            raise
         except BaseException:
             self._recover(key)
             raise
@@ -302,10 +306,7 @@ class DedupQueue(Parking, Generic[K]):
         return sorted([*self._order, lane], key=lambda each: -each.priority)
 
     def _settle(self, lane: Lane) -> None:
-        """An entry of the lane went or became a ghost:
-
-        see to it that the next is none, and that a lane without keys has no turns.
-        """
+        """An entry of the lane went or became a ghost: the next must be none, and a lane without keys has no turns."""
         if not lane.settle():
             self._order = [each for each in self._order if each is not lane]
 
@@ -344,7 +345,7 @@ class DedupQueue(Parking, Generic[K]):
         return now
 
     def _pass_on(self) -> None:
-        """Wake an idle worker if there is something for it to do and none is on its way.
+        """Wake an idle worker if there is something for it to do that nobody on the way will do.
 
         Called at the end of every section that may have made it true: a key waits; held keys have no timekeeper; the last key
         of a drain was handed out. A woken worker calls it in its turn, when it took a key and when it leaves without one.
@@ -358,7 +359,7 @@ class DedupQueue(Parking, Generic[K]):
                 self._wake_one()
 
     def _recover(self, key: K = _NOTHING) -> None:
-        """An exception leaves a section: put back a key that was taken and not returned, and keep the chain going."""
+        """An exception from outside left a section: put back a key taken and not returned, and mend what was half done."""
         group = self._flow(key) if key is not _NOTHING else None
         with self._lock:
             if key is not _NOTHING and key in self._processing:
@@ -369,9 +370,12 @@ class DedupQueue(Parking, Generic[K]):
                 else:
                     del self._processing[key]
                     self._finished.notify_all()
-            # An exception may have come between the last entry of a lane and the lane's leaving the order.
+            # It may have come just before a lane without keys left the order, or before the timekeeper was told of a new alarm.
             lanes = sorted(self._lanes.values(), key=lambda lane: -lane.priority)
             self._order = [lane for lane in lanes if lane.settle()]
+            self._sound(self._monotonic())
+            if self._timekeeper is not None:
+                self._timekeeper.notify()
             self._pass_on()
 
     # ------------------------------------------------------------------ what the retry part fills in, under the lock

@@ -1,4 +1,4 @@
-"""Where idle workers wait, and how they are woken: one at a time, in a chain, with one of them watching the clock.
+"""Where idle workers wait, and how they are woken: in a chain, with one of them watching the clock.
 
 **Wake-ups go in a chain.** Waking a thread costs more than queueing a key. Whoever makes work wakes one worker, and only if
 there are more keys than workers on their way already, and fewer than `ABREAST` of these; a worker that takes a key and leaves

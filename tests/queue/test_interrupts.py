@@ -238,6 +238,36 @@ def test_a_waker_that_is_interrupted_leaves_no_worker_asleep_beside_a_key() -> N
     assert number > 5
 
 
+def test_a_new_earlier_deadline_is_kept_though_the_timekeeper_was_not_told() -> None:
+    number = 0
+    while True:
+        clock = FakeClock()
+        queue: Queue = WorkQueue(clock=clock)
+        got: list[str] = []
+        queue.add_after("later", 100)
+        worker = threading.Thread(target=lambda queue=queue, got=got: got.append(queue.get()), name="timekeeper")
+        worker.start()
+        clock.wait_for_waiters(1)
+        try:
+            with InterruptAt(number) as interrupt:
+                queue.add_after("soon", 5)
+        except Interrupted:
+            pass
+        held = {entry.key for entry in queue.snapshot().delayed}
+        clock.advance(5)
+        if "soon" in held:
+            worker.join(10)
+            assert got == ["soon"], f"interrupted at place {number}"
+        else:
+            clock.advance(95)
+            worker.join(10)
+            assert got == ["later"], f"interrupted at place {number}"
+        if not interrupt.raised:
+            break
+        number += 1
+    assert number > 5
+
+
 def test_workers_interrupted_at_random_lose_nothing() -> None:
     # In a process of its own: CPython 3.11 does not forget an asynchronous exception whose thread ended before it came.
     storm = subprocess.run(
