@@ -136,7 +136,8 @@ class Cluster:
         Args:
             kind: its kind.
             name: its name.
-            expected: what it shall hold at least, or a function of it; a function that returns nothing, or True, is content.
+            expected: what it shall hold at least, or a function of it. A function that returns nothing, or True, is content; one
+                that returns False, fails an assertion or looks for a key that is missing is asked again.
             namespace: its namespace.
             timeout: seconds.
 
@@ -306,6 +307,8 @@ def _unmet(found: Object, expected: Expectation | None) -> str:
         content = expected(found)
     except AssertionError as exc:
         return str(exc) or "the assertion fails"
+    except LookupError as exc:  # lambda site: site["status"]["url"] == …, while there is no status
+        return f"{describe(found)} lacks something: {type(exc).__name__}: {exc}"
     return (
         "" if content is None or content else f"{getattr(expected, '__name__', expected)} is not content with {describe(found)}"
     )

@@ -39,11 +39,12 @@ def main() -> int:
             else:
                 failed.append(jobs[done])
                 print(f"seed {jobs[done]} failed ({replay(jobs[done])})\n{type(error).__name__}: {error}", flush=True)
-    times = sorted(report.seconds for report in reports)
-    if times:
+    reports.sort(key=lambda report: report.seconds)
+    if reports:
+        middle, last = reports[len(reports) // 2], reports[-1]
         print(
             f"{len(reports)} of {len(seeds)} seeds converged in {clock.monotonic() - began:.1f} s; a seed took "
-            f"{times[len(times) // 2]:.2f} s (median), {times[-1]:.2f} s (longest); "
+            f"{middle.seconds:.2f} s (median), {last.seconds:.2f} s (longest, seed {last.seed}); "
             f"{sum(report.struck for report in reports)} faults struck {sum(report.requests for report in reports)} requests"
         )
     if failed:

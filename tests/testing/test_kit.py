@@ -294,6 +294,8 @@ def test_waiting_tells_what_was_not_so(sites: Cluster) -> None:
         sites.wait("Website", "blog", lambda found: assert_condition(found, "Ready", True), timeout=0.1)
     with pytest.raises(AssertionError, match="is not content with Website default/blog"):
         sites.wait("Website", "blog", lambda found: False, timeout=0.1)
+    with pytest.raises(AssertionError, match="Website default/blog lacks something: KeyError: 'status'"):
+        sites.wait("Website", "blog", lambda found: found["status"]["url"], timeout=0.1)
     with pytest.raises(AssertionError, match="it does not exist"):
         sites.wait("Website", "other", timeout=0.1)
     with pytest.raises(AssertionError, match="nobody deleted it"):
