@@ -22,13 +22,14 @@
     └── Outcome                     control flow of a reconcile, not a defect
         ├── TemporaryError          try again, after `delay` seconds if given
         └── PermanentError          do not try again until the object changes
+            └── InvalidObject       an object does not fit its model
 
 Messages are one or two lines that name the culprit and the remedy; tracebacks are for the debug log level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Forbidden",
     "Gone",
     "Invalid",
+    "InvalidObject",
     "KindNotFound",
     "MethodNotAllowed",
     "NotCached",
@@ -245,6 +247,18 @@ class PermanentError(Outcome):
     def __init__(self, message: str = "", *, reason: str = "PermanentError") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class InvalidObject(PermanentError):
+    """An object does not fit the model it is read as.
+
+    Attributes:
+        problems: one line for each, beginning with the path of the field.
+    """
+
+    def __init__(self, message: str = "", *, problems: Iterable[str] = ()) -> None:
+        super().__init__(message, reason="Invalid")
+        self.problems = tuple(problems)
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

@@ -17,7 +17,7 @@ from operator_kit.errors import ConfigError, RegistrationError, UsageError
 
 __all__ = ["COMMANDS", "exit_codes", "main"]
 
-COMMANDS = ("run", "sandbox")
+COMMANDS = ("crd", "run", "sandbox")
 
 
 def exit_codes() -> str:

@@ -19,7 +19,7 @@ from operator_kit.controller import Reconciler, Registry, collect
 from operator_kit.errors import RegistrationError, UsageError
 from operator_kit.settings import suggest
 
-__all__ = ["TargetError", "load_targets"]
+__all__ = ["TargetError", "load_modules", "load_targets"]
 
 
 class TargetError(UsageError):
@@ -35,9 +35,7 @@ def load_targets(targets: Iterable[str]) -> Registry:
         TargetError: see there.
     """
     names = list(targets)
-    registry = Registry()
-    with collect(registry):
-        modules = [module for target in names for module in _load(target)]
+    modules, registry = load_modules(names)
     for module in modules:
         for value in list(vars(module).values()):
             if isinstance(value, Registry) and value is not registry:
@@ -48,6 +46,13 @@ def load_targets(targets: Iterable[str]) -> Registry:
         shown = ", ".join(names)
         raise TargetError(f'{shown}: no reconciler is registered; decorate a function with @reconciler("Kind")')
     return registry
+
+
+def load_modules(targets: Iterable[str]) -> tuple[list[ModuleType], Registry]:
+    """Load the targets, and return their modules and what the module-level `reconciler` registered. Raises `TargetError`."""
+    registry = Registry()
+    with collect(registry):
+        return [module for target in targets for module in _load(target)], registry
 
 
 def _guarded_add(registry: Registry, made: Reconciler, module: ModuleType) -> None:
