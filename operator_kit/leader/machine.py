@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from operator_kit.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
+from operator_kit.errors import AlreadyExists, ApiError, Cancelled, Conflict, Forbidden, NotFound
 from operator_kit.leader.record import Record, micro_time, new_lease, updated_lease
 from operator_kit.leader.rules import JITTER, Rules
 from operator_kit.leader.states import (
@@ -388,8 +388,9 @@ class _Turn:
     def complain(self, call: Pending, error: Exception) -> None:
         what = {"get": "read", "create": "create", "replace": "write"}[call.verb]
         problem = explain(self.rules, "give back" if call.release else what, error)
-        if isinstance(error, Conflict | AlreadyExists):
-            self.note(logging.DEBUG, problem)  # another wrote it first: that is what the version is for
+        if isinstance(error, Conflict | AlreadyExists | Cancelled):
+            # Another wrote it first, which is what the version is for; or the call was ended by us.
+            self.note(logging.DEBUG, problem)
         elif problem != self.state.problem or self.state.phase is Phase.LEADING:
             self.note(logging.WARNING, problem)
         self.set(problem=problem)

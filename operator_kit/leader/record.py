@@ -72,13 +72,13 @@ class Record:
         return Record("", RELEASED_SECONDS, now, now, self.transitions)
 
     def spec(self) -> Object:
-        """The Lease's spec."""
+        """The Lease's spec. A time that is empty is left out: the API server takes no empty one."""
+        times = {"acquireTime": self.acquire_time, "renewTime": self.renew_time}
         return {
             "holderIdentity": self.holder,
             "leaseDurationSeconds": self.duration,
-            "acquireTime": self.acquire_time,
-            "renewTime": self.renew_time,
             "leaseTransitions": self.transitions,
+            **{name: value for name, value in times.items() if value},
         }
 
 
