@@ -97,11 +97,12 @@ class DedupQueue(Parking, Generic[K]):
                 gets the deadline its failure is given. For what brings no news: resyncs and secondary events.
         """
         # Without the lock: a key seen waiting now is handed out later than now, so its run sees what this add is about.
-        known = self._waiting.get(key)
-        if known is not None and priority <= known[0]:
-            return
+        if key in self._waiting:
+            known = self._waiting.get(key)
+            if known is not None and priority <= known[0]:
+                return
         flow, monotonic = self._flow, self._monotonic
-        group = flow(key)
+        group = key.rpartition("/")[0] if flow is by_namespace and isinstance(key, str) else flow(key)  # the usual one, inline
         now = monotonic()
         try:
             _ = True in self._enter  # `with self._lock`, quicker; see parking.py
@@ -110,7 +111,7 @@ class DedupQueue(Parking, Generic[K]):
                     self._sound(now)
                 if self._closed:
                     return
-                if key in self._waiting or key in self._processing or key in self._held:
+                if key in self._waiting or key in self._processing or (self._held and key in self._held):
                     self._admit(key, priority, group, now, plain=not respect_backoff)
                 else:  # what `_enqueue` does
                     try:
@@ -205,10 +206,11 @@ class DedupQueue(Parking, Generic[K]):
         try:
             _ = True in self._enter
             try:
-                if key not in self._processing:
-                    raise ValueError(f"done({key!r}): the key is not being processed")
-                started = self._processing[key][1]
-                if key in self._again:
+                try:
+                    started = self._processing[key][1]
+                except KeyError:
+                    raise ValueError(f"done({key!r}): the key is not being processed") from None
+                if self._again and key in self._again:
                     again = self._again[key]
                     self._enqueue(key, again.priority, again.group, again.added)
                 else:
