@@ -153,7 +153,7 @@ def _sandboxed(loads: tuple[str, ...], registry: Registry, settings: Settings, m
             raise ConfigError(f"--load {path}: no such file or directory")
     with TemporaryDirectory(prefix="operator-kit-") as folder, Sandbox(workloads=WORKLOADS_DELAY) as server:
         try:
-            server.load(*loads)
+            server.load(*_crds(registry, Path(folder)), *loads)
         except (ValueError, OSError) as exc:
             raise ConfigError(f"--load: {exc}") from exc
         kubeconfig = Path(folder) / "kubeconfig"
@@ -162,6 +162,18 @@ def _sandboxed(loads: tuple[str, ...], registry: Registry, settings: Settings, m
         click.echo(f"sandbox: {server.url}, everything in memory; try it from another terminal:")
         click.echo(f"    kubectl --kubeconfig {kubeconfig} get {kind} -A")
         yield _client(_with_kubeconfig(settings, str(kubeconfig)), metrics, workers=_threads(registry, settings))
+
+
+def _crds(registry: Registry, folder: Path) -> list[Path]:
+    """A file with the CRDs of the models, so that the sandbox serves their kinds; none where there are no models."""
+    models: list[Any] = [made.model for made in registry if made.model is not None]
+    if not models:
+        return []
+    from operator_kit.generate import crds, to_yaml
+
+    file = folder / "crds.yaml"
+    file.write_text(to_yaml(crds(*models)), encoding="utf-8")
+    return [file]
 
 
 def _with_kubeconfig(settings: Settings, kubeconfig: str) -> Settings:

@@ -14,10 +14,11 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Never, TypeAlias, TypeVar
+from typing import Any, Never, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from operator_kit.controller.outcome import Duration, Result
 from operator_kit.controller.predicates import Predicate
+from operator_kit.controller.typed import ObjectModel, kind_of_model
 from operator_kit.errors import RegistrationError
 from operator_kit.objects import Object
 from operator_kit.selectors import LabelSelector
@@ -25,8 +26,10 @@ from operator_kit.settings import parse_duration, suggest
 
 __all__ = ["IndexFunction", "Mapper", "Reconciler", "Registry", "collect", "default_registry", "reconciler"]
 
-ReconcileFunction: TypeAlias = Callable[[Object, Any], Result | Awaitable[Result | None] | None]
-CleanupFunction: TypeAlias = Callable[[Object, Any], Awaitable[None] | None]
+_T = TypeVar("_T")
+_Function: TypeAlias = Callable[[_T, Any], Result | Awaitable[Result | None] | None]
+ReconcileFunction: TypeAlias = _Function[Any]
+CleanupFunction: TypeAlias = Callable[[Any, Any], Awaitable[None] | None]
 Mapper: TypeAlias = Callable[[Object], Iterable[str] | str | None]
 """From an object of a watched kind to the keys (`"namespace/name"`) that must be reconciled because of it."""
 IndexFunction: TypeAlias = Callable[[Object], Iterable[str]]
@@ -46,6 +49,7 @@ class Reconciler:
 
     Attributes:
         kind: the kind as written; resolved by discovery when the operator starts.
+        model: the class its objects are parsed with, or None for dicts.
         name: names the controller in logs, metrics, the finalizer and the field manager.
         owns: kinds of children, whose changes lead back by their controller owner reference.
         watches: other kinds, with the function that maps an object of theirs to keys of ours.
@@ -62,6 +66,7 @@ class Reconciler:
     def __init__(self, function: ReconcileFunction, kind: str, where: str, options: Mapping[str, Any]) -> None:
         self.function = function
         self.kind = kind
+        self.model: type[ObjectModel] | None = options.get("model")
         self.where = where
         self.cleanup_function: CleanupFunction | None = None
         self.indexes: dict[str, dict[str, IndexFunction]] = {}
@@ -78,7 +83,7 @@ class Reconciler:
         self.predicates: Predicate | None = self._check("predicates", options["predicates"], _check_predicates)
         self._check_signature(function)
 
-    def __call__(self, obj: Object, ctx: Any) -> Any:
+    def __call__(self, obj: Any, ctx: Any) -> Any:
         """Call the function that was decorated."""
         return self.function(obj, ctx)
 
@@ -138,6 +143,21 @@ class Reconciler:
         return f"<Reconciler {self.name} for {self.kind} at {self.where}>"
 
 
+class Options(TypedDict, total=False):
+    """The options of `@reconciler`, for type checkers; see `Registry.reconciler` for what they mean."""
+
+    owns: Iterable[str]
+    watches: Mapping[str, Mapper] | None
+    reads: Iterable[str]
+    name: str
+    workers: int | None
+    timeout: Duration | None
+    backoff: tuple[Duration, Duration] | None
+    selector: str
+    namespaces: Iterable[str]
+    predicates: Predicate | Iterable[Predicate] | None
+
+
 class Registry:
     """A set of reconcilers, each with a name of its own."""
 
@@ -145,9 +165,15 @@ class Registry:
         self._lock = threading.Lock()
         self._reconcilers: dict[str, Reconciler] = {}
 
+    @overload
+    def reconciler(self, kind: str, **options: Unpack[Options]) -> Callable[[_Function[Object]], Reconciler]: ...
+
+    @overload
+    def reconciler(self, kind: type[_T], **options: Unpack[Options]) -> Callable[[_Function[_T]], Reconciler]: ...
+
     def reconciler(
         self,
-        kind: str,
+        kind: str | type[Any],
         *,
         owns: Iterable[str] = (),
         watches: Mapping[str, Mapper] | None = None,
@@ -164,7 +190,8 @@ class Registry:
         """Decorator: the function makes the world match one object of this kind. It takes `(obj, ctx)` and may be `async`.
 
         Args:
-            kind: `"Website"`, `"Website.example.com"`, `"example.com/v1/Website"`, `"v1/ConfigMap"`.
+            kind: `"Website"`, `"Website.example.com"`, `"example.com/v1/Website"`, `"v1/ConfigMap"`, or a `CustomResource` class
+                (see `operator_kit.models`), whose instances the function is then given in place of dicts.
             owns: kinds of children; a change of a child runs the object that controls it.
             watches: other kinds, each with a function from an object of it to the keys that must run.
             reads: kinds that are cached so that `ctx` can read them, and lead to no run.
@@ -197,19 +224,20 @@ class Registry:
         return self._decorator(kind, where, options, unknown)
 
     def _decorator(
-        self, kind: str, where: str, options: Mapping[str, Any], unknown: Mapping[str, Any]
+        self, kind: str | type[Any], where: str, options: Mapping[str, Any], unknown: Mapping[str, Any]
     ) -> Callable[[ReconcileFunction], Reconciler]:
         for option in unknown:
             raise RegistrationError(f"{where}: @reconciler has no option {option}{suggest(option, _OPTIONS)}")
-        if not isinstance(kind, str):
+        if not isinstance(kind, str | type):
             raise RegistrationError(f'{where}: @reconciler needs a kind, such as @reconciler("Website")')
+        model = None if isinstance(kind, str) else kind
         try:
-            _check_kind(kind)
+            name = _check_kind(kind) if isinstance(kind, str) else kind_of_model(kind)
         except ValueError as exc:
             raise RegistrationError(f"{where}: @reconciler: {exc}") from None
 
         def register(function: ReconcileFunction) -> Reconciler:
-            made = Reconciler(function, kind, where, options)
+            made = Reconciler(function, name, where, {**options, "model": model})
             self.add(made)
             return made
 
@@ -257,8 +285,16 @@ def collect(registry: Registry) -> Iterator[Registry]:
             _default = before
 
 
+@overload
+def reconciler(kind: str, **options: Unpack[Options]) -> Callable[[_Function[Object]], Reconciler]: ...
+
+
+@overload
+def reconciler(kind: type[_T], **options: Unpack[Options]) -> Callable[[_Function[_T]], Reconciler]: ...
+
+
 def reconciler(
-    kind: str,
+    kind: str | type[Any],
     *,
     owns: Iterable[str] = (),
     watches: Mapping[str, Mapper] | None = None,

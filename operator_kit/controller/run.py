@@ -27,11 +27,13 @@ from operator_kit.controller.finalizers import add_finalizer, finalizers_of, rem
 from operator_kit.controller.outcome import Action, Decision, decide, describe_error
 from operator_kit.controller.registry import Reconciler
 from operator_kit.controller.status import condition_of
+from operator_kit.controller.typed import INVALID_CONDITION, parse
 from operator_kit.errors import (
     Cancelled,
     Conflict,
     ConnectionFailed,
     Invalid,
+    InvalidObject,
     NotFound,
     OperatorKitError,
     PermanentError,
@@ -129,16 +131,26 @@ class Runner:
     # ------------------------------------------------------------------ the author's function
 
     def _call(self, function: Callable[..., Any], run: Run, context: Context) -> Decision:
-        given = clone(run.obj)  # the author may change it; what the framework compares with must stay
-        given.get("metadata", {}).pop("managedFields", None)
         try:
+            given = self._given(run, context)
             if _is_async(function):
                 return decide(self._call_async(function, given, run, context))
             return decide(function(given, context))
         except BaseException as exc:  # noqa: BLE001  # SystemExit included: one object must not end the operator
             return decide(error=exc)
 
-    def _call_async(self, function: Callable[..., Any], given: Object, run: Run, context: Context) -> Any:
+    def _given(self, run: Run, context: Context) -> Any:
+        """What the author is handed, and may change; what the framework compares with must stay."""
+        if self._made.model is not None:
+            return parse(self._made.model, run, context, report=self._takes_conditions())
+        given = clone(run.obj)
+        given.get("metadata", {}).pop("managedFields", None)
+        return given
+
+    def _takes_conditions(self) -> bool:
+        return self._kind.takes_report and "status" in self._scope.caches.own.resource.subresources
+
+    def _call_async(self, function: Callable[..., Any], given: Any, run: Run, context: Context) -> Any:
         loop = self._loop.loop()
         bridge = AsyncRun(loop, self._scope.clock)
         key = context.key
@@ -202,6 +214,8 @@ class Runner:
             # The report may be what the schema refuses: what the author set must not be lost for it.
             self._kind.takes_report = False
             context._draft.conditions.pop(REPORT_CONDITION, None)  # noqa: SLF001
+            if isinstance(decision.error, InvalidObject):
+                context._draft.conditions.pop(INVALID_CONDITION, None)  # noqa: SLF001
             try:
                 context._write_status(self._last_call)  # noqa: SLF001
             except Exception as again:  # noqa: BLE001
@@ -223,8 +237,7 @@ class Runner:
         """Say in a condition and an Event what failed, or that it is mended. Returns whether a condition was set."""
         draft, obj = context._draft, run.obj  # noqa: SLF001
         error = decision.error
-        conditions = self._kind.takes_report and "status" in self._scope.caches.own.resource.subresources
-        conditions = conditions and REPORT_CONDITION not in draft.conditions
+        conditions = self._takes_conditions() and REPORT_CONDITION not in draft.conditions
         if error is None:
             before = condition_of(obj, REPORT_CONDITION) if conditions else None
             if before is None or before.get("status") == "True":
