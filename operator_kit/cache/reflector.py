@@ -33,7 +33,6 @@ __all__ = ["Reflector"]
 
 log = logging.getLogger(__name__)
 
-_MARGIN = 15.0  # seconds that a server may be late with closing a stream
 _REMIND_SECONDS = 300.0  # how often a problem that stays is logged again
 _RESYNC_UNWATCHABLE = 1800.0  # between lists of a kind that cannot be watched, when no resync is wanted otherwise
 _FALLBACK = "fallback"  # why a list comes in pages although streaming is on
@@ -196,7 +195,7 @@ class Reflector:
             self._count("resync")
             return List("resync")
         seconds = max(1, math.ceil(min(_jitter(*self._settings.watch_timeout), left if left > 0 else math.inf)))
-        patience = seconds + _MARGIN
+        patience = seconds + self._settings.margin
         silence = patience if self._bookmarks is False else min(self._settings.silence, patience)
         self._impatient = silence < patience
         gathered: dict[str, Record] | None = {} if gather else None

@@ -25,7 +25,8 @@ class ReflectorSettings:
         list_timeout: limit of one page.
         watch_timeout: after how long the server is asked to close a watch, at random between the two.
         silence: the longest silence of a watch. Servers send a bookmark a minute; one that sends none is learnt, and then it is
-            the watch's own timeout and a margin.
+            the watch's own timeout and the margin.
+        margin: how late a server may be with closing a watch.
         short_watch: a watch that ends sooner than this without an event was none.
         backoff_base: the first pause after a failure; doubles.
         backoff_max: the longest.
@@ -40,6 +41,7 @@ class ReflectorSettings:
     list_timeout: float = 60.0
     watch_timeout: tuple[float, float] = (300.0, 600.0)
     silence: float = 75.0
+    margin: float = 15.0
     short_watch: float = 1.0
     backoff_base: float = 0.8
     backoff_max: float = 30.0

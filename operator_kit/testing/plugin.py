@@ -210,4 +210,6 @@ def _reflector() -> ReflectorSettings:
 
     if _kubeconfig():
         return ReflectorSettings()
-    return ReflectorSettings(silence=1.0, short_watch=0.05, backoff_base=0.02, backoff_max=0.5, backoff_reset=5.0)
+    return ReflectorSettings(
+        watch_timeout=(5.0, 5.0), silence=1.0, margin=1.0, short_watch=0.05, backoff_base=0.02, backoff_max=0.5, backoff_reset=5.0
+    )

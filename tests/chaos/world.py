@@ -34,8 +34,9 @@ SETTINGS = Settings(
 )
 REFLECTOR = ReflectorSettings(
     list_timeout=0.4,
-    watch_timeout=(1.0, 2.0),
+    watch_timeout=(1.0, 1.0),
     silence=0.3,
+    margin=0.3,
     short_watch=0.02,
     backoff_base=0.02,
     backoff_max=0.1,
