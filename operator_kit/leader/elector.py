@@ -135,7 +135,8 @@ class Elector:
                 self._state = replace(self._state, phase=Phase.STOPPED, since=self._clock.boottime())
             return True
         deadline = self._clock.monotonic() + timeout
-        self._post(Stop(release, self._clock.boottime() + timeout))
+        # The last tenth is for the threads to end, also when giving the lease back used up its time.
+        self._post(Stop(release, self._clock.boottime() + 0.9 * timeout))
         if thread is threading.current_thread():
             return False
         thread.join(timeout)
