@@ -149,6 +149,11 @@ class Converter:
                 del out[low]
             else:
                 out[bound], out[low] = limit, True
+        step = out.get("multipleOf")
+        if isinstance(step, float) and not step.is_integer():
+            raise self.error(
+                path, f"multiple_of={step}: a server counts in whole numbers there; write it as a Rule, or leave it out"
+            )
         if out.get("format") not in _FORMATS:
             out.pop("format", None)
         if "pattern" in out and (why := unknown_to_re2(out["pattern"])):

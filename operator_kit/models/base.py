@@ -97,7 +97,7 @@ class Model(BaseModel):
         blank = cls.model_construct()
         for name, field in cls.model_fields.items():
             key = field.validation_alias or name
-            if not isinstance(key, str) or "default" not in properties.get(key, {}):
+            if field.default_factory is not None or field.default is None or field.is_required() or key not in properties:
                 continue
             try:
                 dumped = blank.model_copy(update={name: field.default}).model_dump(

@@ -17,13 +17,21 @@ def _read(value: Any) -> Any:
 
 
 def _write(value: timedelta) -> str:
-    """Exact to the microsecond, which is all a timedelta holds."""
-    micros = round(value / timedelta(microseconds=1))
-    hours, rest = divmod(micros, 3_600_000_000)
-    minutes, rest = divmod(rest, 60_000_000)
-    seconds, millis = divmod(rest / 1000, 1000)
-    parts = ((hours, "h"), (minutes, "m"), (int(seconds), "s"), (millis, "ms"))
-    return "".join(f"{amount:.3f}".rstrip("0").rstrip(".") + unit for amount, unit in parts if amount) or "0s"
+    """As Go writes it, without the parts that are zero; exact to the microsecond, which is all a timedelta holds."""
+    micros = value // timedelta(microseconds=1)
+    if micros < 0:
+        raise ValueError(f"{value} is negative")
+    if 0 < micros < 1_000_000:
+        return f"{_decimal(micros, 3)}ms"
+    minutes, rest = divmod(micros, 60_000_000)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((str(hours), "h"), (str(minutes), "m"), (_decimal(rest, 6), "s"))
+    return "".join(amount + unit for amount, unit in parts if amount != "0") or "0s"
+
+
+def _decimal(micros: int, digits: int) -> str:
+    whole, fraction = divmod(micros, 10**digits)
+    return f"{whole}.{fraction:0{digits}}".rstrip("0").rstrip(".") if fraction else str(whole)
 
 
 Duration: TypeAlias = Annotated[
