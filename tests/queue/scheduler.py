@@ -100,6 +100,11 @@ class Watched(dict[Any, Any]):
 
     gate: Gate
 
+    def __contains__(self, key: object) -> bool:
+        if not self.gate._is_owned():
+            self.gate.schedule.pause()
+        return super().__contains__(key)
+
     def get(self, key: Any, default: Any = None) -> Any:
         if not self.gate._is_owned():
             self.gate.schedule.pause()
