@@ -420,6 +420,7 @@ class World:
             if self.now < who.still_until:
                 who.still_until = self.now
                 self.go_on(who)
+                self.set_timer(who)  # it was set for a longer stillness
             for end in list(who.ongoing.values()):
                 end(ConnectionFailed("healed"))
 
