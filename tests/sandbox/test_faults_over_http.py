@@ -97,11 +97,14 @@ def test_a_status_is_answered_in_the_handlers_place(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("action", "done"), [("close", False), ("lost", True)])
-def test_a_cut_connection_leaves_the_client_in_the_dark(sandbox: Sandbox, action: str, done: bool) -> None:
+def test_a_cut_connection_leaves_the_client_in_the_dark(
+    sandbox: Sandbox, action: str, done: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     sandbox.faults.add(action=action, verb="create")
     with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
         call(sandbox, "POST", COLLECTION, {"metadata": {"name": "a"}})
     assert names(sandbox) == (["a"] if done else [])
+    assert [record.getMessage() for record in caplog.records] == [], "what was asked for is no error of the server"
 
 
 def test_half_a_body_is_told_from_a_whole_one(sandbox: Sandbox) -> None:

@@ -73,7 +73,9 @@ class App:
             return await self.faulty.handle(request)
         except StatusError as error:
             return responses.refusal(error)
-        except (ConnectionError, web.HTTPException):
+        except ConnectionError:
+            return web.Response()  # its reader has left, or was cut off: writing finds that out, and says nothing of it
+        except web.HTTPException:
             raise
         except RecursionError:
             return responses.refusal(bad_request("json: exceeded max depth"))
