@@ -243,9 +243,7 @@ class Transport:
                 )
             code = str(response.status)
             if response.status >= 300:
-                error = self._error(response, str(request))
-                response.release_conn()
-                raise error
+                raise self._error(response, str(request))
             for warning in response.headers.getlist("Warning"):
                 self._warn(warning, request)
             return response
@@ -256,7 +254,12 @@ class Transport:
                 self._observer(request.method, link.host, code, self._clock.monotonic() - started)
 
     def _error(self, response: urllib3.BaseHTTPResponse, what: str) -> ApiError:
-        raw = response.read()
+        try:
+            raw = response.read()
+            response.release_conn()
+        except FAILURES:
+            response.close()
+            raise
         document: Any = None
         with suppress(ValueError):  # a proxy in between answers in HTML: its text will do
             document = codec.loads(raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import ssl
@@ -398,3 +399,14 @@ def test_a_cancelled_caller_sends_nothing_more(serve: Serve) -> None:
     with pytest.raises(Cancelled):
         client.get(CM, "a", "default", cancel=cancel)
     assert server.asked == []
+
+
+def test_a_refusal_that_breaks_off_is_no_answer_and_gives_its_connection_up(serve: Serve) -> None:
+    def handler(asked: Asked, peer: Peer) -> None:
+        peer.raw(b"HTTP/1.1 500 X\r\nContent-Length: 100\r\n\r\n{")
+        peer.drop()
+
+    _, client = serve(handler)
+    with pytest.raises(ConnectionFailed, match="broke"):
+        client.get(CM, "a", "default", retries=False)
+    gc.collect()  # a socket that nobody closed would be a warning here, and a warning is an error

@@ -126,6 +126,7 @@ ACTIONS = st.lists(
 
 
 @given(before=ACTIONS, after=ACTIONS)
+@settings(deadline=None)
 def test_told_in_order_the_store_is_the_servers_at_every_moment(before: Any, after: Any) -> None:
     server, cache = Server(), Cache()
     for action in before:
@@ -141,7 +142,7 @@ def test_told_in_order_the_store_is_the_servers_at_every_moment(before: Any, aft
 
 
 @given(before=ACTIONS, after=ACTIONS, data=st.data())
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 def test_told_out_of_order_and_repeatedly_it_is_the_same_in_the_end(before: Any, after: Any, data: st.DataObject) -> None:
     server, cache = Server(), Cache()
     for action in before:
@@ -158,7 +159,7 @@ def test_told_out_of_order_and_repeatedly_it_is_the_same_in_the_end(before: Any,
 
 
 @given(steps=st.lists(st.tuples(ACTIONS, st.booleans()), max_size=5), data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_whatever_is_lost_late_or_from_before_a_list_the_next_list_heals_it(steps: Any, data: st.DataObject) -> None:
     server, cache = Server(), Cache()
     cache.list(server)
@@ -174,6 +175,7 @@ def test_whatever_is_lost_late_or_from_before_a_list_the_next_list_heals_it(step
 
 
 @given(before=ACTIONS, after=ACTIONS)
+@settings(deadline=None)
 def test_a_restored_server_is_believed_when_it_is_listed(before: Any, after: Any) -> None:
     server, restored, cache = Server(version=500), Server(version=100, uids=itertools.count(1)), Cache()
     for action in before:
@@ -188,6 +190,7 @@ def test_a_restored_server_is_believed_when_it_is_listed(before: Any, after: Any
 
 
 @given(actions=ACTIONS, at=st.integers(0, 11))
+@settings(deadline=None)
 def test_an_index_that_comes_late_or_is_made_anew_is_complete(actions: Any, at: int) -> None:
     server, cache = Server(), Cache()
     cache.list(server)

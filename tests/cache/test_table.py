@@ -344,6 +344,8 @@ def test_without_a_watch_lists_alone_converge(world: World) -> None:
 def test_a_thread_that_is_killed_is_replaced_and_counted(world: World) -> None:
     informer = world.informer()
     world.synced(informer)
+    # Not while it connects: in the middle of other people's code a thread that is killed loses what it holds.
+    until(lambda: informer.reflector._bookmarks, "a watch that is open")
     thread = informer.reflector._thread
     assert thread is not None
     assert thread.name == "informer/configmaps"
