@@ -30,21 +30,30 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._ending = threading.Event()
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop; its thread is started at the first call."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._run, args=(self._loop,), name="reconcile-loop", daemon=True)
+                self._ending = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._loop, self._ending), name="reconcile-loop", daemon=True
+                )
                 self._thread.start()
             return self._loop
 
     @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
+    def _run(loop: asyncio.AbstractEventLoop, ending: threading.Event) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not ending.is_set():
+                try:
+                    loop.run_forever()
+                except BaseException as exc:  # noqa: BLE001  # it is its coroutine's outcome, and no reason to end all others
+                    # asyncio lets SystemExit and KeyboardInterrupt of a task out of the loop, after the task has ended with it.
+                    _log.debug("a coroutine let %r out of the loop; the loop goes on", exc)
         finally:
             # Tasks an author started and never awaited end here.
             left = asyncio.all_tasks(loop)
@@ -58,9 +67,10 @@ class LoopThread:
     def stop(self, timeout: float) -> bool:
         """End the loop and its thread. Returns whether it ended within `timeout` seconds: author's code may block it."""
         with self._lock:
-            loop, thread = self._loop, self._thread
+            loop, thread, ending = self._loop, self._thread, self._ending
         if loop is None or thread is None:
             return True
+        ending.set()
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout)
         if thread.is_alive():

@@ -177,3 +177,19 @@ def test_a_task_left_behind_cannot_use_the_context_and_does_not_outlive_the_loop
     assert isinstance(left[0], RuntimeError | asyncio.CancelledError)
     assert (CONFIG_MAP, "default/child") not in one.client.objects
     tasks[0].cancelled() or tasks[0].exception()  # seen, so that asyncio does not complain
+
+
+def test_a_coroutine_that_ends_the_process_ends_only_its_run(bench: Make) -> None:
+    async def function(obj: Object, ctx: AsyncContext) -> None:
+        if obj["metadata"]["name"] == "bad":
+            raise SystemExit(3)
+        await ctx.apply(CHILD)
+
+    one = bench(function, owns=["v1/ConfigMap"])
+    one.have(foo("bad"))
+    one.reconcile("default/bad")
+    assert one.controller.errors() == {"default/bad": "SystemExit: 3"}
+    one.have(foo("good"))
+    while "default/child" not in {key for _, key in one.client.objects}:
+        one.reconcile("")  # the bad one comes again and again meanwhile
+    assert set(one.controller.errors()) == {"default/bad"}
