@@ -228,7 +228,7 @@ class TemporaryError(Outcome):
 
     Args:
         message: why; shown in the log, in the condition and in the Event.
-        delay: seconds, `"30s"`-like text or a timedelta until the next run; None for the per-key exponential backoff.
+        delay: seconds, `"30s"`-like text or a timedelta until the next run; None or 0 for the per-key exponential backoff.
     """
 
     def __init__(self, message: str = "", *, delay: Any = None) -> None:

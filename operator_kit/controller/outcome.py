@@ -97,9 +97,11 @@ def decide(returned: Any = None, error: BaseException | None = None) -> Decision
         return Decision(Action.GIVE_UP, "error", error=error)
     if isinstance(error, TemporaryError) and error.delay is not None:
         try:
-            return Decision(Action.RETRY_AFTER, "error", parse_duration(error.delay), error)
+            delay = parse_duration(error.delay)
         except ValueError as exc:
             return Decision(Action.BACKOFF, "error", error=TypeError(f"TemporaryError(delay=…): {exc}"))
+        # Failing at once again, without end, is nothing an author can want: no time is the key's own backoff.
+        return Decision(Action.RETRY_AFTER, "error", delay, error) if delay else Decision(Action.BACKOFF, "error", error=error)
     if isinstance(error, Conflict) and not isinstance(error, ApplyConflict):
         return Decision(Action.CONFLICT, "requeue", error=error)
     return Decision(Action.BACKOFF, "error", error=error)

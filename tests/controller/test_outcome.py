@@ -45,6 +45,11 @@ def test_a_temporary_error_without_delay_backs_off() -> None:
     assert decide(error=TemporaryError("not yet")).action is Action.BACKOFF
 
 
+def test_a_temporary_error_without_any_delay_is_no_hot_loop() -> None:
+    assert decide(error=TemporaryError("at once", delay=0)).action is Action.BACKOFF
+    assert decide(error=TemporaryError("at once", delay="0s")).action is Action.BACKOFF
+
+
 def test_a_temporary_error_with_a_bad_delay_backs_off_and_says_so() -> None:
     decision = decide(error=TemporaryError("x", delay="soon"))
     assert decision.action is Action.BACKOFF
