@@ -260,6 +260,8 @@ class Controller:
     # ------------------------------------------------------------------ from changes to keys
 
     def _enqueue(self, key: str, priority: int, respect_backoff: bool, reason: str) -> None:  # a source's face
+        if not self.caches.own.covers(split_key(key)[0]):
+            return  # a mapper's or a reference's, of a namespace that is not this operator's: nothing is known of it here
         with self._lock:
             if len(self._reasons) < 10_000:  # a reason is a nicety for the log; it must not become a cache
                 self._reasons[key] = reason

@@ -179,6 +179,17 @@ def test_a_namespace_that_is_not_watched_is_not_read_as_empty(made: list[Bench])
     assert seen == ["default/a"]
 
 
+def test_keys_of_namespaces_that_are_not_watched_are_not_run(made: list[Bench]) -> None:
+    def mapper(obj: Object) -> list[str]:
+        return ["other/a", "default/a"]
+
+    one = Bench(registry_of(lambda _obj, _ctx: None, name="foo", watches={"v1/Namespace": mapper}, namespaces=["default"]))
+    made.append(one)
+    one.informers.of(NAMESPACE).show({"kind": "Namespace", "metadata": {"name": "n", "uid": "n", "resourceVersion": "1"}})
+    assert len(one.controller.queue) == 1
+    one.reconcile("default/a")
+
+
 def test_everything_is_given_back_at_the_end() -> None:
     one = Bench(registry_of(lambda obj, ctx: None, owns=["v1/ConfigMap"], watches={"v1/Namespace": lambda obj: None}))
     one.close()
