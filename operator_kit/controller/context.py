@@ -22,6 +22,7 @@ from operator_kit.objects import (
     join_key,
     key_of,
     kind_of,
+    metadata_of,
     name_of,
     namespace_of,
     resource_version_of,
@@ -211,7 +212,7 @@ class Context:
         lister = self._scope.caches.find(kind)
         entry = lister.entry(join_key(where, name)) if lister is not None and lister.covers(where) else None
         try:
-            self._scope.client.delete(
+            answer = self._scope.client.delete(
                 kind, name, where or None, uid=uid or None, propagation=propagation, timeout=self._timeout()
             )
         except NotFound:
@@ -220,8 +221,12 @@ class Context:
             if not uid:
                 raise
             return False  # another has taken its name: the one that was meant is gone
-        uid = uid or (entry.uid if entry is not None else "")
-        self._run.writes.append(Write(kind, join_key(where, name), uid, ""))
+        meta = metadata_of(answer)
+        # One that finalizers or a grace period keep is there for as long as they please: the cache has seen the deletion when it
+        # holds this version of it.
+        stays = meta.get("deletionTimestamp") and (meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"))
+        uid = uid_of(answer) or uid or (entry.uid if entry is not None else "")
+        self._run.writes.append(Write(kind, join_key(where, name), uid, resource_version_of(answer) if stays else ""))
         self.log.debug("deleted %s %s", kind.kind, join_key(where, name))
         return True
 

@@ -3,7 +3,8 @@
 Without this a run that follows closely on another would decide on what was there before: apply a child again, make a second
 one where names are generated, write a status back. Only objects the caches cover count. The wait is ended by the store, not
 by handlers, so no predicate can hide it, and no worker is held up meanwhile: the key is put back and added again. At the
-limit the run reads live instead.
+limit the run reads live instead, and so does every run after it until the caches have caught up: that one run was live makes
+the caches no newer.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from operator_kit.cache import Write as CacheWrite
 from operator_kit.clock import Clock
 from operator_kit.controller.context import Write
-from operator_kit.objects import split_key
+from operator_kit.objects import Resource, split_key
 
 if TYPE_CHECKING:
     from operator_kit.controller.listers import Caches
@@ -37,12 +38,22 @@ class Verdict(Enum):
     LIVE = "live"  # the caches are too far behind: read from the server
 
 
+_Target = tuple[Resource, str, str]  # kind, key and uid of what was written
+
+
+@dataclass(slots=True, eq=False)
+class _Unseen:
+    """A write that the caches do not hold yet; `forget` takes the wish to hear of it back."""
+
+    forget: Callable[[], None] | None = None
+
+
 @dataclass(slots=True, eq=False)
 class _Pending:
-    """What a key's last run wrote and the caches do not hold yet."""
+    """What a key's runs wrote and the caches do not hold yet: of each object the last write."""
 
-    deadline: float
-    unseen: dict[object, Callable[[], None] | None] = field(default_factory=dict)  # a token for each write: takes the wish back
+    deadline: float = 0.0
+    unseen: dict[_Target, _Unseen] = field(default_factory=dict)
     wanted: bool = False  # a worker came for the key and put it back
 
 
@@ -67,31 +78,34 @@ class Gate:
     def remember(self, key: str, writes: Iterable[Write]) -> None:
         """A run of the key wrote this. To be called before the key is given back."""
         last = {(write.resource, write.key, write.uid): write for write in writes}
-        for write in last.values():
+        for target, write in last.items():
             lister = self._caches.find(write.resource)
             namespace = split_key(write.key)[0]
             if lister is None or not write.uid or not lister.covers(namespace):
                 continue
             store = lister.store(namespace)
-            token = object()
+            mine = _Unseen()
             with self._lock:
-                pending = self._pending.setdefault(key, _Pending(self._clock.monotonic() + self._limit))
-                pending.unseen[token] = None
+                pending = self._pending.setdefault(key, _Pending())
+                pending.deadline = self._clock.monotonic() + self._limit
+                earlier = pending.unseen.get(target)
+                pending.unseen[target] = mine
             # Without our lock: the store calls back under none, but takes its own for this.
-            forget = store.when_seen(CacheWrite(write.key, write.uid, write.version), partial(self._seen, key, token))
+            if earlier is not None and earlier.forget is not None:
+                earlier.forget()
+            forget = store.when_seen(CacheWrite(write.key, write.uid, write.version), partial(self._seen, key, target, mine))
             if forget is None:
-                self._seen(key, token)
+                self._seen(key, target, mine)
                 continue
             with self._lock:
-                if token in pending.unseen:
-                    pending.unseen[token] = forget
+                mine.forget = forget
 
-    def _seen(self, key: str, token: object) -> None:
+    def _seen(self, key: str, target: _Target, mine: _Unseen) -> None:
         with self._lock:
             pending = self._pending.get(key)
-            if pending is None or token not in pending.unseen:
+            if pending is None or pending.unseen.get(target) is not mine:
                 return
-            del pending.unseen[token]
+            del pending.unseen[target]
             if pending.unseen:
                 return
             del self._pending[key]
@@ -109,9 +123,8 @@ class Gate:
             if left > 0:
                 pending.wanted = True
                 return Verdict.WAIT, left
-            del self._pending[key]
-        _take_back(pending)
-        return Verdict.LIVE, 0.0
+            pending.wanted = False
+            return Verdict.LIVE, 0.0
 
     def forget(self, key: str) -> None:
         """The key is of no interest any more."""
@@ -138,6 +151,6 @@ class Gate:
 
 
 def _take_back(pending: _Pending) -> None:
-    for forget in pending.unseen.values():
-        if forget is not None:
-            forget()
+    for unseen in pending.unseen.values():
+        if unseen.forget is not None:
+            unseen.forget()

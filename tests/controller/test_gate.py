@@ -103,3 +103,58 @@ def test_a_deletion_is_waited_for_by_uid(clock: FakeClock) -> None:
     one.reconcile()
     assert runs(one) == 2
     one.close()
+
+
+def test_once_the_limit_is_reached_every_run_reads_live_until_the_cache_has_caught_up(bench: Bench, clock: FakeClock) -> None:
+    bench.reconcile()
+    clock.advance(5)
+    for _ in range(3):  # also after a live run that failed, or wrote nothing
+        bench.controller.queue.add("default/a")
+        bench.client.calls.clear()
+        bench.reconcile()
+        assert bench.client.calls == [("get", "Foo", "default/a"), ("get", "ConfigMap", "default/child")]
+    bench.informers.of(CONFIG_MAP).show(bench.client.objects[CONFIG_MAP, "default/child"])
+    bench.client.calls.clear()
+    bench.reconcile()
+    assert bench.client.calls == []
+    assert bench.controller.idle()  # nothing is left behind
+
+
+def test_of_each_object_only_the_last_write_is_waited_for(clock: FakeClock) -> None:
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.patch_status({"runs": obj.get("status", {}).get("runs", 0) + 1})
+
+    one = Bench(registry_of(function), clock=clock, echo=False)
+    one.have(foo())
+    for _ in range(4):
+        one.reconcile()
+        clock.advance(5)
+        one.controller.queue.add("default/a")
+    (pending,) = one.controller._gate._pending.values()  # type: ignore[union-attr]
+    assert len(pending.unseen) == 1
+    one.informers.of(FOO).show(one.client.objects[FOO, "default/a"])
+    assert len(one.controller._gate) == 0  # type: ignore[arg-type]
+    one.close()
+
+
+def test_a_deletion_that_finalizers_hold_up_is_seen_when_the_cache_shows_it(clock: FakeClock) -> None:
+    held: Object = {**CHILD, "metadata": {"name": "child", "namespace": "default", "uid": "u", "resourceVersion": "1"}}
+    held["metadata"]["finalizers"] = ["example.com/slow"]
+    dying = {**held, "metadata": {**held["metadata"], "resourceVersion": "7", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.delete("v1/ConfigMap", "child")
+
+    one = Bench(registry_of(function, owns=["v1/ConfigMap"]), clock=clock, echo=False)
+    one.client.delete = lambda *_, **__: dying
+    one.have(held, CONFIG_MAP)
+    one.have(foo())
+    one.reconcile()
+    one.controller.queue.add("default/a")
+    one.reconcile()
+    assert runs(one) == 1
+    one.informers.of(CONFIG_MAP).show(dying)
+    one.reconcile()
+    assert runs(one) == 2
+    assert one.controller.idle()
+    one.close()
