@@ -8,7 +8,7 @@ SEEDS  ?= 200
 FIRST  ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast lint fmt build clean bench-queue bench-sandbox chaos
+.PHONY: help demo run test test-fast lint fmt build clean bench-queue bench-sandbox chaos simulate
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(READY) ## All tests
 
 test-fast: $(READY) ## The tests without the slow ones
 	@$(PYTEST) -n 2 -m 'not slow'
+
+simulate: $(READY) ## Leader election on fake clocks under partitions, pauses and faults: SEEDS=1000 of them, from FIRST=0
+	@$(BIN)/python -m tests.leader.simulate $(SEEDS) $(FIRST)
 
 chaos: $(READY) ## The example operator under random mixtures of faults: SEEDS=1000 of them, from FIRST=0
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
