@@ -13,9 +13,9 @@ __all__ = ["to_yaml"]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without anchors, which few people can read, and with list items indented as kubectl's readers are used to."""
+    """Without anchors, which few people can read."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # PyYAML's signature
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # its signature
         return True
 
 

@@ -113,8 +113,16 @@ class Model(BaseModel):
         data: dict[str, Any] = handler(self)
         for name, field in type(self).model_fields.items():
             key = (field.serialization_alias or name) if info.by_alias else name
-            if key in data and name not in self.model_fields_set and getattr(self, name) == _default(field):
-                del data[key]
+            if key not in data or name in self.model_fields_set:
+                continue
+            default = _default(field)
+            if getattr(self, name) != default:
+                continue
+            if isinstance(default, BaseModel):  # equal, but something in it may have been set to what it was
+                default_data = default.model_dump(mode=info.mode, by_alias=info.by_alias)
+                if data[key] != default_data:
+                    continue
+            del data[key]
         return data
 
     def to_dict(self) -> Object:
