@@ -137,6 +137,8 @@ class Converter:
         for keyword in schema:
             if keyword not in _KEPT and keyword not in _DROPPED:
                 raise self.error(path, f"the keyword {keyword} has no form in a CRD; take it out of the field's JSON schema")
+        if schema.get("writeOnly") and schema.get("format") in {"password", "binary"}:
+            raise self.error(path, "a secret value is masked when the object is written; name a Secret in a text field instead")
         out = {key: schema[key] for key in _KEPT if key in schema}
         if out.get("default", ...) is None:
             del out["default"]

@@ -97,7 +97,9 @@ class Model(BaseModel):
         blank = cls.model_construct()
         for name, field in cls.model_fields.items():
             key = field.validation_alias or name
-            if field.default_factory is not None or field.default is None or field.is_required() or key not in properties:
+            if not isinstance(key, str) or key not in properties:
+                continue
+            if field.is_required() or field.default_factory is not None or field.default is None:
                 continue
             try:
                 dumped = blank.model_copy(update={name: field.default}).model_dump(
@@ -111,6 +113,8 @@ class Model(BaseModel):
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
+        for name, computed in type(self).model_computed_fields.items():  # of no object: no server knows them
+            data.pop((computed.alias or name) if info.by_alias else name, None)
         for name, field in type(self).model_fields.items():
             key = (field.serialization_alias or name) if info.by_alias else name
             if key not in data or name in self.model_fields_set:

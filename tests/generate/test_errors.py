@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field, create_model
+from pydantic import Field, SecretStr, create_model
 
 from operator_kit.errors import RegistrationError, UsageError
 from operator_kit.generate import SchemaError, crds
@@ -106,6 +106,8 @@ FIELDS: dict[str, tuple[Any, Any, str]] = {
     "steps that are no whole numbers": (Annotated[float, Field(multiple_of=0.5)], ..., "whole numbers"),
     "choices of no common type": (Literal["a", True], ..., "have no common type"),
     "extra fields of one type": (Typed, ..., "extra fields of a given type have no form"),
+    "a secret": (SecretStr, ..., "masked when the object is written; name a Secret"),
+    "nothing but none": (None, ..., "the type null has no form in a CRD"),
     "a keyword of one's own": (Annotated[str, Field(json_schema_extra={"if": {}})], ..., "the keyword if has no form"),
 }
 

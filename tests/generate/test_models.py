@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, computed_field
 
 from operator_kit.errors import InvalidObject, PermanentError
 from operator_kit.models import Condition, CustomResource, Duration, Metadata, Model, Status
@@ -113,6 +113,18 @@ def test_objects_are_made_with_names_of_either_kind() -> None:
         "spec": {"htmlFrom": {"configMap": "page"}},
     }
     assert Website.from_dict(made.to_dict()) == made
+
+
+def test_computed_fields_are_for_python_alone() -> None:
+    class Sized(Model):
+        low: int = 0
+
+        @computed_field
+        def double(self) -> int:
+            return 2 * self.low
+
+    assert Sized(low=2).double == 4  # type: ignore[comparison-overlap]  # mypy sees the method
+    assert Sized(low=2).to_dict() == {"low": 2}
 
 
 def test_a_part_alone_is_a_dict_for_patch_status() -> None:

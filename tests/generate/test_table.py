@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum, IntEnum
-from typing import Annotated, Any, Literal, NamedTuple, Optional, Union
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeVar, Union
 from uuid import UUID
 
 import pytest
@@ -73,6 +74,23 @@ class Archive(Model):
 class Ruled(Model, rules=[Rule("self.low <= self.high", "low is more than high")]):
     low: int
     high: int
+
+
+@dataclass
+class Pair:
+    left: int
+    right: str = ""
+
+
+Held = TypeVar("Held")
+
+
+class Box(Model, Generic[Held]):
+    held: Held
+
+
+class Renamed(Model):
+    url: Annotated[str | None, Field(alias="wwwURL")] = None
 
 
 class Node(Model):
@@ -294,6 +312,28 @@ ROWS = {
         {"type": "integer", "minimum": 0, "x-kubernetes-validations": [{"rule": "self % 2 == 0", "message": "must be even"}]},
         [0, 2],
         [-2, 1],
+    ),
+    "a dataclass of one's own": Row(
+        Pair,
+        {
+            "type": "object",
+            "required": ["left"],
+            "properties": {"left": {"type": "integer"}, "right": {"type": "string", "default": ""}},
+        },
+        [{"left": 1, "right": "x"}],
+        [{}, {"left": "x"}],
+    ),
+    "a type with a parameter": Row(
+        Box[int],
+        {"type": "object", "required": ["held"], "properties": {"held": {"type": "integer"}}},
+        [{"held": 1}],
+        [{"held": "x"}],
+    ),
+    "an alias": Row(
+        Renamed,
+        {"type": "object", "properties": {"wwwURL": {"type": "string", "nullable": True}}},
+        [{"wwwURL": "x"}],
+        [{"wwwURL": 1}],
     ),
     "a value kept as it is": Row(
         Annotated[Port | dict[str, int] | None, PreserveUnknownFields()],
