@@ -1,7 +1,7 @@
 """The reflector: keeps a store like the API server, whatever happens in between. One thread; a state machine.
 
     List ──listed──> Watch ──closed in good order──> Watch (from the last version; no list)
-     ^                 ├──version expired (410), versions went backwards, time for a resync──> List
+     ^                 ├──version expired (410), versions went backwards, silent twice, time for a resync──> List
      │                 ├──throttled, refused, broken, silent, 5xx──> Pause ──> Watch (from the last version)
      │                 └──forbidden, not found, no use at all──> Pause ──> List
      └──────Pause <──any failure──┘
@@ -53,12 +53,15 @@ class Reflector:
         self._settings = settings
         self._clock = clock
         self._cancel = Cancel(clock)
-        self._backoff = Backoff(clock, base=settings.backoff_base, longest=settings.backoff_max, reset=settings.backoff_reset)
+        base, longest, reset = settings.backoff_base, settings.backoff_max, settings.backoff_reset
+        self._backoff = Backoff(clock, base=base, longest=longest, reset=reset)
+        self._backwards_backoff = Backoff(clock, base=base, longest=longest, reset=reset)
         self._state: State = List()
         self._alive_at = clock.monotonic()
         self._resync_at = math.inf
         self._bookmarks: bool | None = None  # whether this server sends them; None: not known yet
         self._corrupt = 0  # corrupt streams since the last good event
+        self._silences = 0  # silent watches since the server last said anything
         self._backwards: str | None = None  # the version of a list that was older than what was seen
         self._impatient = False  # whether the present watch counts on bookmarks
         self._doubt = False  # whether a silence may have been one for want of bookmarks; the next list will tell
@@ -218,6 +221,7 @@ class Reflector:
             self._opened()
             for event in stream:
                 self._alive_at = now = self._clock.monotonic()
+                self._silences = 0
                 if event.type == "BOOKMARK":
                     self._bookmarks = True
                 else:
@@ -282,6 +286,12 @@ class Reflector:
             self._corrupt += 1
             return Pause(pause, again if self._corrupt < 2 else List(reason))
         if isinstance(exc, ConnectionFailed):
+            if exc.silent and watching:
+                # Once is a dead peer. Twice may be a server that was restored to older versions than ours: it accepts the watch
+                # and waits for its versions to get there, and no event or bookmark before that will ever come.
+                self._silences += 1
+                if self._silences > 1:
+                    return Pause(pause, List(reason))
             if exc.silent and watching and self._impatient and self._bookmarks is None:
                 self._doubt = True  # a dead peer, or one that sends no bookmarks? A list will tell.
                 return Pause(pause, List(reason))
@@ -294,7 +304,8 @@ class Reflector:
         """Was the server restored from a backup? A list will tell."""
         log.warning("informer %s: %s; listing anew", self.selection, what)
         self._count("backwards")
-        return Pause(self._backoff.next(), List("backwards"))
+        # Not the pause of the failures before: a server that was restored was most likely away for a while, and is back.
+        return Pause(self._backwards_backoff.next(), List("backwards"))
 
     # -- events -----------------------------------------------------------------------------------------------------------------
 

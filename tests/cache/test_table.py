@@ -172,6 +172,17 @@ def test_a_server_restored_from_a_backup_is_listed_and_believed() -> None:
         client.close()
 
 
+def test_a_restored_server_is_listed_without_the_pauses_of_its_absence(world: World) -> None:
+    informer = world.informer(backoff_max=1000.0)
+    world.synced(informer)
+    until(lambda: informer.reflector._bookmarks, "a bookmark")
+    for _ in range(20):
+        informer.reflector._backoff.next()  # it was away for long: the next pause is minutes
+    informer.store.advance("1000000")  # what comes now is older than what was seen
+    restarts(informer, "backwards", 2)
+    until(lambda: int(informer.store.resource_version) < 1000000, "the server's versions")
+
+
 @pytest.mark.parametrize(
     ("action", "reason"), [("break", "broken"), ("corrupt", "corrupt"), ("blank", "corrupt")], ids=["break", "corrupt", "blank"]
 )
@@ -225,6 +236,17 @@ def test_half_open_after_bookmarks_goes_on_from_the_last_version(world: World) -
     world.create("a")
     world.same(informer)
     assert lists() == 1
+
+
+def test_a_watch_that_is_silent_time_and_again_is_not_believed(world: World) -> None:
+    # So does a server that was restored to versions older than ours: it takes the watch, and waits until they are reached.
+    informer = world.informer(silence=0.3, watch_timeout=(1.0, 1.0))
+    world.synced(informer)
+    until(lambda: informer.reflector._bookmarks, "a bookmark")
+    world.fault("silent", verb="watch", events=0)  # the next one, and all after it
+    restarts(informer, "silent")
+    world.create("a")
+    world.same(informer)
 
 
 def test_a_server_without_bookmarks_is_learnt(world: World) -> None:
