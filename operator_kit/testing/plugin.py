@@ -73,8 +73,10 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A fresh embedded API server. Options come from `@pytest.mark.sandbox(workloads=0.01)`."""
     if _kubeconfig():
         pytest.skip(f"needs the embedded API server, and {KUBECONFIG_VARIABLE} names a real one")
-    from operator_kit.sandbox import Sandbox
-
+    try:
+        from operator_kit.sandbox import Sandbox
+    except ImportError as exc:
+        raise pytest.UsageError(f"the fixture sandbox needs {exc.name}: pip install 'operator-kit[sandbox]'") from exc
     options: dict[str, Any] = dict(_SANDBOX_OPTIONS)
     for mark in reversed(list(request.node.iter_markers("sandbox"))):  # the nearest mark last: it wins
         options |= mark.kwargs

@@ -303,12 +303,11 @@ def _work_of(controller: Controller) -> Iterator[str]:
         yield f"  {name}: {snapshot.ready_count} keys are queued: {_shown(keys)}"
     for run in snapshot.running[:_SHOWN]:
         yield f"  {name}: {run.key} has been running for {run.seconds:.2f} s"
-    for entry in snapshot.delayed[:_SHOWN]:
-        error = errors.get(entry.key)
-        if entry.backoff or error:
-            times = f"failed {entry.failures} times; " if entry.failures > 1 else ""
-            yield f"  {name}: {entry.key} runs again in {entry.seconds:.2f} s: {times}{error or 'it waits for a cache'}"
-    if not controller.idle() and not (snapshot.ready_count or snapshot.running or snapshot.delayed):
+    failing = [entry for entry in snapshot.delayed if entry.backoff or entry.key in errors]
+    for entry in failing[:_SHOWN]:
+        times = f"failed {entry.failures} times; " if entry.failures > 1 else ""
+        yield f"  {name}: {entry.key} runs again in {entry.seconds:.2f} s: {times}{errors.get(entry.key, 'it waits for a cache')}"
+    if not (snapshot.ready_count or snapshot.running or failing) and not controller.idle():
         yield f"  {name}: waits until its caches show what it wrote"
 
 

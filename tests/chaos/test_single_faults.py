@@ -13,7 +13,9 @@ from tests.chaos.world import SETTINGS, World
 
 CLOCK = Clock()
 FIRST, THEN = 0.1, 0.15  # seconds a fault strikes: while it is new, and when backoffs have grown
-CALM = 400  # requests per second, then, of an operator that backs off as it is told to here; one that does not sends far more
+# Requests per second, then, of an operator that backs off as it is told to here: 30 to 60 were measured, of one that does not 600 to
+# 900. A conflict is no failure at first: it is tried again within the run.
+CALM, CONFLICTING = 300, 500
 
 STATUSES: list[dict[str, Any]] = [
     {"code": 500},
@@ -86,7 +88,16 @@ def test_every_action_is_among_the_cases() -> None:
     assert {case["action"] for case in _cases()} == REQUEST_ACTIONS | STREAM_ACTIONS | EVENT_ACTIONS
 
 
-@pytest.mark.parametrize("case", _cases(), ids=_id)
+def _params() -> list[Any]:
+    """The streams, and each request fault on a read and on a write, in every run; the same on the other verbs in slow ones."""
+    quick = {"list": "", "watch": "", "patch": "deployments.apps"}
+    return [
+        pytest.param(case, id=_id(case), marks=() if quick.get(case["verb"]) == case.get("resource", "") else pytest.mark.slow)
+        for case in _cases()
+    ]
+
+
+@pytest.mark.parametrize("case", _params())
 def test_it_keeps_calm_under_a_fault_and_converges_after_it(case: dict[str, Any]) -> None:
     # Lists heal what a watch has lost; nothing else needs them, and nothing else gets them.
     lossy = case["action"] in {"drop", "reorder", "no-bookmarks"}
@@ -113,4 +124,5 @@ def test_it_keeps_calm_under_a_fault_and_converges_after_it(case: dict[str, Any]
         world.page("front", "pageless", "a page after all")
         world.converge()
     assert struck, "the fault has not struck"
-    assert requests <= CALM * seconds, f"{requests} requests in {seconds:.2f} s"
+    most = CONFLICTING if case.get("code") == 409 else CALM
+    assert requests <= most * seconds, f"{requests} requests in {seconds:.2f} s"
