@@ -107,7 +107,7 @@ FIELDS: dict[str, tuple[Any, Any, str]] = {
     "choices of no common type": (Literal["a", True], ..., "have no common type"),
     "extra fields of one type": (Typed, ..., "extra fields of a given type have no form"),
     "a secret": (SecretStr, ..., "masked when the object is written; name a Secret"),
-    "nothing but none": (None, ..., "the type null has no form in a CRD"),
+    "nothing but none": (type(None), ..., "the type null has no form in a CRD"),
     "a keyword of one's own": (Annotated[str, Field(json_schema_extra={"if": {}})], ..., "the keyword if has no form"),
 }
 
