@@ -1,10 +1,17 @@
-"""Patterns that Python knows and the API server does not: it has RE2, which looks neither ahead nor back."""
+"""Patterns as the API server reads them: it has RE2, which looks neither ahead nor back.
+
+The regular expressions of pydantic's core are of the same family, and judge what is not in the table of known troubles.
+"""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-__all__ = ["unknown_to_re2"]
+from pydantic_core import SchemaError as NoPattern
+from pydantic_core import SchemaValidator, core_schema
+
+__all__ = ["matches", "unknown_to_re2"]
 
 _MOST_REPEATS = 1000
 
@@ -23,16 +30,26 @@ _UNKNOWN = (
 
 def unknown_to_re2(pattern: str) -> str:
     """Why the API server would refuse the pattern; empty when it would not."""
-    try:
-        re.compile(pattern)
-    except re.error as exc:
-        return f"is no regular expression: {exc}"
-    # Escaped backslashes and what is in brackets would be read wrongly: both are taken out first.
-    bare = re.sub(r"\[\^?\]?(?:\\.|[^\]\\])*\]", "[]", pattern.replace("\\\\", ""))
+    # Escaped signs and what is in brackets would be read wrongly: both are taken out first.
+    bare = re.sub(r"\[\^?\]?[^\]]*\]", "[]", re.sub(r"\\[^A-Za-z0-9]", "", pattern))
     for form, what in _UNKNOWN:
         if re.search(form, bare):
             return what
     for bounds in re.findall(r"\{(\d+)(?:,(\d*))?\}", bare):
         if any(int(bound) > _MOST_REPEATS for bound in bounds if bound):
             return f"repeats more than {_MOST_REPEATS} times"
+    try:
+        _compiled(pattern)
+    except NoPattern as exc:
+        return f"is no regular expression: {str(exc).splitlines()[-1].strip()}"
     return ""
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether the text has a match of the pattern anywhere in it, as on the server."""
+    return bool(_compiled(pattern).isinstance_python(text))
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> SchemaValidator:
+    return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from operator_kit.generate.patterns import matches
 
 __all__ = ["misfits"]
 
@@ -55,7 +56,7 @@ def misfits(schema: Mapping[str, Any], value: Any, path: str = "") -> Iterator[s
 
 def _string(schema: Mapping[str, Any], value: str, path: str) -> Iterator[str]:
     yield from _length(schema, len(value), path, "Length", "characters")
-    if "pattern" in schema and not re.search(schema["pattern"], value):
+    if "pattern" in schema and not matches(schema["pattern"], value):
         yield _at(path, f"must match {schema['pattern']}")
 
 
