@@ -121,7 +121,12 @@ class Runner:
         function: Callable[..., Any] | None = self._made.cleanup_function if deleting else self._made.function
         context = Context(self._scope, run)
         if not deleting and self._made.cleanup_function is not None and not ours:
-            self._add_finalizer(run, context)
+            try:
+                self._add_finalizer(run, context)
+            except NotFound:
+                return decide()  # gone: the cache is about to show it
+            except Exception as exc:  # noqa: BLE001  # it is an outcome, and told like any other
+                return self._settle(run, context, decide(error=exc))
         decision = self._call(function, run, context) if function is not None else decide()
         decision = self._settle(run, context, decision)
         if deleting and decision.action is Action.FORGET:

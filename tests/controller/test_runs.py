@@ -11,7 +11,7 @@ import pytest
 from operator_kit.clock import FakeClock
 from operator_kit.controller import Context, Result
 from operator_kit.controller.status import condition_of
-from operator_kit.errors import Conflict, Invalid, PermanentError, ServerError, TemporaryError, UsageError
+from operator_kit.errors import Conflict, Forbidden, Invalid, PermanentError, ServerError, TemporaryError, UsageError
 from operator_kit.objects import Object
 from tests.controller.fakes import BAR, CONFIG_MAP, FOO, Bench, foo, registry_of
 
@@ -455,6 +455,31 @@ def test_the_function_does_not_run_when_the_finalizer_could_not_be_put_on(bench:
     one.reconcile()
     assert ran == []
     assert not one.controller.idle()  # a conflict: it runs once the cache shows version 50
+
+
+def test_a_finalizer_that_is_refused_is_told_on_the_object(bench: Make) -> None:
+    def refuse(verb: str, kind: object, key: str) -> None:
+        if verb == "merge":
+            raise Forbidden("cannot patch foos", status=403, reason="Forbidden")
+
+    one = bench(lambda obj, ctx: pytest.fail("it ran"), cleanup=lambda obj, ctx: None)
+    one.have(foo())
+    one.client.fail = refuse
+    one.reconcile()
+    condition = condition_of(held(one), "Reconciled")
+    assert condition is not None
+    assert (condition["status"], condition["reason"]) == ("False", "Forbidden")
+    assert [occurrence.identity.reason for occurrence in one.recorder._waiting] == ["Forbidden"]
+    assert delays(one) == [("default/a", True)]
+
+
+def test_an_object_that_is_gone_before_it_got_its_finalizer_is_no_failure(bench: Make) -> None:
+    one = bench(lambda obj, ctx: pytest.fail("it ran"), cleanup=lambda obj, ctx: None)
+    one.have(foo())
+    del one.client.objects[FOO, "default/a"]
+    one.reconcile()
+    assert one.controller.errors() == {}
+    assert one.controller.idle()
 
 
 def test_a_deleted_object_is_cleaned_up_and_let_go_and_never_reconciled(bench: Make) -> None:
