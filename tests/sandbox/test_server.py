@@ -61,14 +61,20 @@ def test_an_object_is_created_read_changed_and_deleted() -> None:
         assert call(sandbox.url, "GET", f"{path}/a")[0] == 404
 
 
-def test_the_openapi_document_is_json_for_who_does_not_say_otherwise() -> None:
+def test_the_openapi_document_comes_as_json_unless_protobuf_is_asked_for() -> None:
     with Sandbox() as sandbox:
         connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
         try:
-            for headers, status in (({}, 200), ({"Accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}, 406)):
-                connection.request("GET", "/openapi/v2", headers=headers)
+            protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+            for accept, status, answered in (
+                ({}, 200, "application/json"),
+                ({"Accept": protobuf}, 200, protobuf.replace("@", ".")),
+                ({"Accept": "application/json;q=0.5, " + protobuf}, 200, "application/json"),
+                ({"Accept": "text/html"}, 406, "application/json"),
+            ):
+                connection.request("GET", "/openapi/v2", headers=accept)
                 response = connection.getresponse()
                 response.read()
-                assert response.status == status
+                assert (response.status, response.headers["Content-Type"]) == (status, answered)
         finally:
             connection.close()

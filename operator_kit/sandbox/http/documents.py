@@ -95,11 +95,12 @@ class Documents:
 
         registry = self._engine.world.registry
         if parts[1:] == ["v2"]:
-            # kubectl asks for protobuf alone, and goes on with v3 when it is refused.
-            wanted = alternatives(request.headers.get("Accept") or "*/*")
-            if not any(media in {"application/json", "*/*", "application/*"} for media, _ in wanted):
-                raise not_acceptable(["application/json"])
-            return responses.document(openapi.v2(registry))
+            wanted = {media for media, _ in alternatives(request.headers.get("Accept") or "*/*")}
+            if wanted & {"application/json", "*/*", "application/*"}:
+                return responses.document(openapi.v2(registry))
+            if openapi.V2_PROTOBUF_TYPE in {media.replace("@", ".") for media in wanted}:
+                return web.Response(body=openapi.V2_PROTOBUF, headers={"Content-Type": openapi.V2_PROTOBUF_TYPE})
+            raise not_acceptable(["application/json", openapi.V2_PROTOBUF_TYPE])
         if parts[1:] == ["v3"]:
             return responses.document(openapi.v3_index(registry))
         if len(parts) > 2 and parts[1] == "v3":

@@ -8,7 +8,18 @@ from weakref import WeakKeyDictionary
 from operator_kit.sandbox.openapi.documents import Documents
 from operator_kit.sandbox.registry import Registry
 
-__all__ = ["Documents", "v2", "v3", "v3_index"]
+__all__ = ["V2_PROTOBUF", "V2_PROTOBUF_TYPE", "Documents", "v2", "v3", "v3_index"]
+
+V2_PROTOBUF_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""The form in which Go clients want v2. They ask with `@v1.0`, which their own parser of the answer's type cannot read."""
+
+V2_PROTOBUF = b"\x0a\x032.0\x12\x19\x0a\x0aKubernetes\x12\x0bunversioned\x42\x00"
+"""A v2 document without a path: swagger (field 1), info (2: title, version), paths (8).
+
+kubectl reads v3, and turns to this for a kind that v3 has not: one whose CustomResourceDefinition is not installed. What it
+looks for is not in a real server's document either. An error in its place would hide kubectl's own advice, "ensure CRDs are
+installed first".
+"""
 
 _documents: WeakKeyDictionary[Registry, Documents] = WeakKeyDictionary()
 
