@@ -20,12 +20,20 @@ __all__ = ["COMMANDS", "exit_codes", "main"]
 COMMANDS = ("crd", "run", "sandbox")
 
 
-def exit_codes() -> str:
-    """The table of exit codes, for a command's help."""
-    from operator_kit.manager.exits import MEANINGS
+def exit_codes(*codes: int, ok: str = "") -> str:
+    """The table of exit codes, for a command's help.
 
-    rows = [f"  {code.value:<4} {meaning}" for code, meaning in MEANINGS.items()]
-    return "\n".join(["\b", "Exit codes:", *rows, "  128+ ended at once by a second signal, whose number is added"])
+    Args:
+        codes: those that the command can end with; all, and the signals', unless given.
+        ok: what 0 means, where it is not what it means for `run`.
+    """
+    from operator_kit.manager.exits import MEANINGS, ExitCode
+
+    meanings = {**MEANINGS, ExitCode.OK: ok or MEANINGS[ExitCode.OK]}
+    rows = [f"  {code.value:<4} {meaning}" for code, meaning in meanings.items() if not codes or code in codes]
+    if not codes:
+        rows.append("  128+ ended at once by a second signal, whose number is added")
+    return "\n".join(["\b", "Exit codes:", *rows])
 
 
 def _code_of(error: UsageError) -> int:

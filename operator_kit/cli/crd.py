@@ -14,11 +14,11 @@ Examples:
   operator-kit crd my_operator.py > crd.yaml
   operator-kit crd my_package.models | kubectl apply --server-side -f -
 
-{exit_codes()}
+{exit_codes(0, 1, 2, 3, ok="printed")}
 """
 
 
-@click.command(epilog=EPILOG, no_args_is_help=True)
+@click.command(epilog=EPILOG, no_args_is_help=True, short_help="Print the CRDs of models written in Python.")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 def command(targets: tuple[str, ...]) -> None:
     """Print the CustomResourceDefinitions of the models in TARGETs: Python files, directories of them, or modules."""

@@ -47,7 +47,7 @@ line of the --settings file. Flags come before variables, variables before the f
 """
 
 
-@click.command(epilog=EPILOG, no_args_is_help=True)
+@click.command(epilog=EPILOG, no_args_is_help=True, short_help="Run reconcilers.")
 @click.argument("targets", nargs=-1, metavar="TARGET...")
 @click.option("--sandbox", is_flag=True, help="Run against an API server embedded in this process; no cluster needed.")
 @click.option(

@@ -19,13 +19,13 @@ Examples:
   operator-kit sandbox
   operator-kit sandbox --port 8001 --kubeconfig sandbox.kubeconfig --load crds/ --load samples/site.yaml
 
-{exit_codes()}
+{exit_codes(0, 1, 2, 4, ok="stopped as asked")}
 """
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@click.command("sandbox", epilog=EPILOG)
+@click.command("sandbox", epilog=EPILOG, short_help="Run an embedded Kubernetes API server.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Where to listen; 0 takes a free one.  [0]")
 @click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="The address to listen on.  [127.0.0.1]")
 @click.option(
@@ -97,7 +97,8 @@ def sandbox(
             if kubeconfig is None:
                 kubeconfig = Path(stack.enter_context(TemporaryDirectory(prefix="operator-kit-"))) / "kubeconfig"
             server.write_kubeconfig(kubeconfig)
-            click.echo(f"API server listening on {server.url}" + (f", {count} objects loaded" if loads else ""))
+            loaded = f", {count} object{'s' * (count != 1)} loaded" if loads else ""
+            click.echo(f"API server listening on {server.url}{loaded}")
             click.echo(f"  kubectl --kubeconfig {kubeconfig} get namespaces")
             click.echo("Ctrl-C stops it.")
             signal.sigwait(_SIGNALS)
