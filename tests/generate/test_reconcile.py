@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 
 from operator_kit import AsyncContext, Context, Registry
+from operator_kit.controller.registry import Options
 from operator_kit.errors import RegistrationError
 from operator_kit.generate import crds
 from operator_kit.models import CustomResource, Model
+from operator_kit.objects import resource_version_of
 from operator_kit.testing import Cluster, StartOperator, assert_condition, assert_event, assert_object
 from tests.generate import sites
 from tests.generate.sites import Website
@@ -71,6 +74,21 @@ def test_what_does_not_fit_is_told_once_and_mended_by_a_change(world: Cluster, o
     assert_condition(found, "Invalid", False, reason="Valid")
     assert_condition(found, "Reconciled", True)
     assert world.get("ConfigMap", "blog-html") is not None
+
+
+def test_a_restart_writes_nothing_on_what_is_as_it_should_be_nor_on_what_does_not_fit(
+    world: Cluster, operator: StartOperator
+) -> None:
+    world.create(site("bad", replicas="many"))
+    world.create(site("good"))
+    first = operator(sites)
+    first.settle()
+    first.stop()
+    kinds = [("Website", "bad"), ("Website", "good"), ("ConfigMap", "good-html")]
+    before = [resource_version_of(world.get(*each) or {}) for each in kinds]
+    assert all(before)
+    operator(sites).settle()
+    assert [resource_version_of(world.get(*each) or {}) for each in kinds] == before
 
 
 def test_a_good_object_has_no_condition_that_says_so(world: Cluster, operator: StartOperator) -> None:
@@ -166,6 +184,11 @@ def test_an_error_of_the_authors_own_in_a_model_is_a_failure_like_others(world: 
     assert_condition(found, "Reconciled", False, reason="KeyError")
     assert [each["type"] for each in found["status"]["conditions"]] == ["Reconciled"]
     assert "KeyError" in next(iter(running.manager.controllers)).errors()["default/blog"]
+
+
+def test_type_checkers_know_every_option_of_the_decorator() -> None:
+    parameters = inspect.signature(Registry.reconciler).parameters
+    assert set(Options.__annotations__) == set(parameters) - {"self", "kind", "unknown"}
 
 
 def test_the_decorator_refuses_a_class_that_is_no_kind() -> None:
