@@ -160,6 +160,28 @@ def test_whatever_comes_is_parsed_or_refused(obj: dict[str, Any]) -> None:
         Website.from_dict(obj)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+PLACES = st.sampled_from(["metadata", "spec", "status", "replicas", "htmlFrom", "labels", "conditions", "apiVersion", "other"])
+
+
+@given(st.dictionaries(PLACES, st.dictionaries(PLACES, JSON, max_size=4) | JSON, max_size=5))
+def test_no_object_whatsoever_does_more_than_not_fit(obj: dict[str, Any]) -> None:
+    problem: InvalidObject | None = None
+    try:
+        parsed = Website.from_dict(obj)
+    except InvalidObject as exc:
+        problem = exc
+    if problem is None:
+        assert Website.from_dict(parsed.to_dict()) == parsed
+    else:
+        assert problem.problems
+        assert len(str(problem)) < 2000
+
+
 def test_a_subclass_of_a_status_keeps_what_the_framework_writes() -> None:
     assert set(Status.model_fields) <= set(WebsiteStatus.model_fields)
 
