@@ -7,6 +7,7 @@ are one or two lines and an exit code; the traceback is for `--log-level debug`.
 from __future__ import annotations
 
 import logging
+import signal
 from importlib import import_module
 from typing import Any
 
@@ -32,7 +33,7 @@ def exit_codes(*codes: int, ok: str = "") -> str:
     meanings = {**MEANINGS, ExitCode.OK: ok or MEANINGS[ExitCode.OK]}
     rows = [f"  {code.value:<4} {meaning}" for code, meaning in meanings.items() if not codes or code in codes]
     if not codes:
-        rows.append("  128+ ended at once by a second signal, whose number is added")
+        rows.append("  128+ ended at once by a signal, whose number is added: a second one, or one before the start")
     return "\n".join(["\b", "Exit codes:", *rows])
 
 
@@ -75,6 +76,9 @@ class _Group(click.Group):
             logging.getLogger("operator_kit.cli").debug("where it came from:", exc_info=exc)
             click.echo(f"operator-kit: {exc}", err=True)
             ctx.exit(_code_of(exc))
+        except KeyboardInterrupt:  # Ctrl-C before the command has its own answer to it; click's is exit code 1, a defect
+            click.echo("SIGINT: stopped before the start", err=True)
+            ctx.exit(128 + signal.SIGINT)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

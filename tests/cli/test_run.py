@@ -114,6 +114,11 @@ def test_a_file_that_is_not_python_is_refused() -> None:
 # ------------------------------------------------------------------ flags and settings
 
 
+def test_ctrl_c_before_the_start_is_no_defect() -> None:
+    result = run(write("slow.py", "raise KeyboardInterrupt"))
+    assert (result.exit_code, result.output) == (130, "SIGINT: stopped before the start\n")
+
+
 def test_help_has_examples_exit_codes_and_every_setting() -> None:
     result = run("--help")
     assert result.exit_code == 0
