@@ -9,8 +9,9 @@ what was read is written back as it was.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -136,11 +137,22 @@ class Model(BaseModel):
 
 def _default(field: FieldInfo) -> Any:
     """The default, made anew; `PydanticUndefined`, which equals nothing, where it is made from the other fields."""
-    if field.default_factory is None:
+    factory: Callable[..., Any] | None = field.default_factory
+    if factory is None:
         return field.default
-    if getattr(field, "default_factory_takes_validated_data", False):
-        return PydanticUndefined
-    return field.default_factory()  # type: ignore[call-arg]  # those that take an argument are dealt with above
+    return PydanticUndefined if _takes_fields(factory) else factory()
+
+
+@lru_cache(maxsize=4096)
+def _takes_fields(factory: Callable[..., Any]) -> bool:
+    """Whether a default factory is given the fields before it; asked once, since looking is dear."""
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        return True
+    except ValueError:  # a built-in type that tells no signature, such as dict
+        return False
+    return False
 
 
 class Metadata(Model, extra="allow"):

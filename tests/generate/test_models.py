@@ -84,6 +84,14 @@ def test_what_an_author_changes_is_written_whatever_it_was_before() -> None:
     assert written["spec"] == {"part": {"maxSizeMb": 1}, "tags": {"a": "b"}}
 
 
+def test_a_default_made_from_other_fields_is_always_written() -> None:
+    class Derived(Model):
+        low: int = 1
+        high: int = Field(default_factory=lambda data: data["low"] + 1)
+
+    assert Derived(low=2).to_dict() == {"low": 2, "high": 3}
+
+
 def test_a_default_is_never_shared() -> None:
     one, other = Thing(), Thing()
     one.spec.tags["a"] = "b"
