@@ -123,8 +123,11 @@ class Stream:
 
     def close(self) -> None:
         """Give the connection up. It is never used again: there may be unread events in it."""
+        connection = self._response.connection
         with suppress(*FAILURES):  # it may be broken already, and nobody wants anything from it any more
             self._response.close()
+        if connection is not None:
+            connection.close()
         self._scope.close()
 
 
