@@ -195,7 +195,7 @@ class RunningOperator:
             if not reason:
                 return self
             if self._clock.monotonic() >= deadline:
-                raise NotSettled(f"the operator has not settled after {timeout:g} s\n{reason}")
+                raise NotSettled(f"the operator has not settled after {timeout:g} s\n{reason}{self._failed_before(reason)}")
             self._clock.sleep(pause)
             pause = min(_LONGEST_LOOK, pause * 1.5)
 
@@ -290,6 +290,15 @@ class RunningOperator:
             lines.append("  Events wait to be written")
         lines += [f"  {problem}" for problem in self.manager.problems()]
         return "\n".join(lines) or "  it was at work a moment ago"  # never empty: that would be rest
+
+    def _failed_before(self, reason: str) -> str:
+        """The errors of keys that the reason does not tell of: one that runs just now failed the last time, perhaps."""
+        return "".join(
+            f"\n  {controller.name}: {key} failed the last time: {error}"
+            for controller in self.manager.controllers
+            for key, error in list(controller.errors().items())[:_SHOWN]
+            if error not in reason
+        )
 
     def __repr__(self) -> str:
         return f"<RunningOperator {self.manager!r}>"

@@ -9,7 +9,7 @@ import pytest
 
 import operator_kit.manager.manager
 import operator_kit.testing.cluster
-import operator_kit.testing.running
+import operator_kit.testing.running  # noqa: F401  # for its effect
 from operator_kit.sandbox import Sandbox
 from tests.processes import ROOT
 
