@@ -8,7 +8,7 @@ SEEDS  ?= 200
 FIRST  ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast lint fmt build clean bench-queue bench-sandbox chaos simulate
+.PHONY: help demo run test test-fast lint fmt build clean bench-cache bench-queue bench-sandbox chaos simulate
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ build: $(READY) ## The wheel and the source distribution, in dist/
 
 bench-sandbox: $(READY) ## What the embedded API server costs, beside a bare HTTP echo
 	@$(BIN)/python -m benchmarks.sandbox
+
+bench-cache: $(READY) ## What informers cost, beside bare loops and the official informer
+	@$(BIN)/python -m benchmarks.cache --peer
 
 bench-queue: $(READY) ## What the WorkQueue costs, beside the standard library's queue
 	@$(BIN)/python -m benchmarks.queue
