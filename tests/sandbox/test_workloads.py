@@ -62,8 +62,14 @@ class Cluster:
         self.engine.writer.create(self.served(kind), "default", obj, WriteOptions(manager="test"))
 
     def change(self, kind: str, name: str, **spec: Any) -> None:
+        self.edit(kind, name, lambda present: present.update(spec))
+
+    def new_image(self, kind: str, name: str, image: str) -> None:
+        self.edit(kind, name, lambda spec: spec["template"]["spec"]["containers"][0].update(image=image))
+
+    def edit(self, kind: str, name: str, edit: Callable[[Object], None]) -> None:
         def changed(obj: Object) -> Object:
-            obj["spec"].update(spec)
+            edit(obj["spec"])
             return obj
 
         self.engine.writer.modify(self.served(kind), "default", name, changed, WriteOptions(manager="test"))
@@ -129,8 +135,7 @@ def test_a_new_template_replaces_the_pods(cluster: Cluster, strategy: str) -> No
         "Deployment", "web", {"replicas": 2, "selector": SELECTOR, "template": TEMPLATE, "strategy": {"type": strategy}}
     )
     cluster.run(10)
-    newer = {**TEMPLATE, "spec": {"containers": [{"name": "web", "image": "nginx:2"}]}}
-    cluster.change("Deployment", "web", template=newer)
+    cluster.new_image("Deployment", "web", "nginx:2")
     cluster.run(120)
     assert {pod["spec"]["containers"][0]["image"] for pod in cluster.all("Pod")} == {"nginx:2"}
     assert len(cluster.all("Pod")) == 2
@@ -179,7 +184,7 @@ def test_a_stateful_set_starts_in_order_and_its_claims_are_bound(cluster: Cluste
 def test_a_stateful_set_rolls_from_the_last_pod(cluster: Cluster) -> None:
     cluster.create("StatefulSet", "db", {"replicas": 2, "serviceName": "db", "selector": SELECTOR, "template": TEMPLATE})
     cluster.run(30)
-    cluster.change("StatefulSet", "db", template={**TEMPLATE, "spec": {"containers": [{"name": "web", "image": "nginx:2"}]}})
+    cluster.new_image("StatefulSet", "db", "nginx:2")
     cluster.run(200)
     assert [pod["spec"]["containers"][0]["image"] for pod in cluster.all("Pod")] == ["nginx:2", "nginx:2"]
     status = cluster.get("StatefulSet", "db")["status"]
