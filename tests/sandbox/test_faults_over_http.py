@@ -140,6 +140,17 @@ def test_discovery_can_fail_for_one_group(sandbox: Sandbox) -> None:
     assert call(sandbox, "GET", COLLECTION)[0] == 200
 
 
+def test_a_group_whose_discovery_fails_is_stale_in_the_aggregated_document(sandbox: Sandbox) -> None:
+    sandbox.faults.add(action="status", verb="discovery", resource="apps", code=503)
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    request = urllib.request.Request(f"{sandbox.url}/apis", headers={"Accept": accept})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        groups = {group["metadata"]["name"]: group["versions"][0] for group in json.load(response)["items"]}
+    assert (groups["apps"]["freshness"], groups["apps"]["resources"]) == ("Stale", [])
+    assert groups["batch"]["freshness"] == "Current"
+    assert groups["batch"]["resources"]
+
+
 def test_a_continue_token_can_expire(sandbox: Sandbox) -> None:
     create(sandbox, "a", "b")
     sandbox.faults.add(action="status", verb="list", continues=True, code=410)

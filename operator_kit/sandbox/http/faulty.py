@@ -92,10 +92,25 @@ class Faulty:
             else:
                 after.append(fault)
         response = await self._answer(request)
+        if target.verb == "discovery" and isinstance(response, web.Response):
+            self._stale(response)
         for fault in after:
             if isinstance(response, web.Response):
                 return await self._spoil(request, response, fault)
         return response
+
+    def _stale(self, response: web.Response) -> None:
+        """In the aggregated document, a group whose discovery fails is listed without its resources, as `Stale`."""
+        if "APIGroupDiscoveryList" not in response.headers.get("Content-Type", "") or not isinstance(response.body, bytes):
+            return
+        document = codec.loads(response.body)
+        for group in document["items"]:
+            asked = Request("discovery", group.get("metadata", {}).get("name", ""))
+            if asked.resource and any(fault.action in {"status", "close", "hang"} for fault in self.faults.on_request(asked)):
+                for version in group["versions"]:
+                    version["resources"], version["freshness"] = [], "Stale"
+        response.body = codec.dumps(document)
+        response.headers.pop("Etag", None)
 
     async def _pause(self, seconds: float | None) -> None:
         try:
