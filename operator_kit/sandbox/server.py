@@ -161,8 +161,7 @@ class Sandbox:
         started.set_result(runner.addresses[0][1])
         keeper = asyncio.create_task(self._keep(self._state)) if self._state is not None else None
         await self._stop.wait()
-        self.app.ready = False
-        self.app.faulty.release()
+        self.app.shut_down()
         self.engine.end_watches()
         await runner.cleanup()
         self.engine.world.attach(None)

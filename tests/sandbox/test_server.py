@@ -78,3 +78,17 @@ def test_the_openapi_document_comes_as_json_unless_protobuf_is_asked_for() -> No
                 assert (response.status, response.headers["Content-Type"]) == (status, answered)
         finally:
             connection.close()
+
+
+def test_a_server_that_is_about_to_stop_is_alive_and_not_ready() -> None:
+    with Sandbox() as sandbox:
+        for path, status in (("/readyz", 500), ("/livez", 200)):
+            sandbox.run(sandbox.app.shut_down)
+            connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+            try:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                response.read()
+                assert response.status == status
+            finally:
+                connection.close()

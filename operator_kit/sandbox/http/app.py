@@ -48,7 +48,6 @@ class App:
         self, engine: Engine, *, bookmark_interval: float = 60.0, watch_timeout: float = 1800.0, rbac: bool = False
     ) -> None:
         self.engine = engine
-        self.ready = True
         self.guard = Guard(engine.world, enforce=rbac)
         self.faults = Faults()
         self.faulty = Faulty(engine, self.faults, self._answer)
@@ -66,6 +65,11 @@ class App:
             "delete": self._writes.delete,
             "deletecollection": self._writes.delete_collection,
         }
+
+    def shut_down(self) -> None:
+        """The server is about to stop: it is not ready any more, and lets go of every request that a fault keeps hanging."""
+        self._documents.ready = False
+        self.faulty.release()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
