@@ -2,7 +2,7 @@
 
 Three processes, as in real life: an API server (the embedded one), the operator (`operator-kit run …`), and this
 script, which plays the user and the kubelet, and tells only what it read from the API server. It ends with 0 when every step came
-true, and with 1 and the step that did not otherwise.
+true, with 1 and the step that did not otherwise, and with 130 on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -298,6 +298,9 @@ def main() -> int:
                 finally:
                     client.close()
             demo.tell("done", "every step came true")
+        except KeyboardInterrupt:
+            print("\nThe demo was interrupted; its operator and its API server are stopped.", file=sys.stderr)
+            return 130
         except (DemoFailed, OperatorKitError) as exc:
             print(f"\nThe demo failed: {exc}", file=sys.stderr)
             for name, log in (("operator", operator_log), ("server", server_log)):
