@@ -21,6 +21,7 @@ from operator_kit.controller.predicates import Predicate
 from operator_kit.controller.typed import ObjectModel, kind_of_model
 from operator_kit.errors import RegistrationError
 from operator_kit.objects import Object
+from operator_kit.permissions import Permission, PolicyRule, declared
 from operator_kit.selectors import LabelSelector
 from operator_kit.settings import parse_duration, suggest
 
@@ -39,7 +40,19 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*(\.[a-z0-9][-a-z0-9.]*)?|([a-z0-9][-a-z0-9.]*/)?v[a-z0-9]+/[A-Za-z][A-Za-z0-9]*")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?")
-_OPTIONS = ("owns", "watches", "reads", "name", "workers", "timeout", "backoff", "selector", "namespaces", "predicates")
+_OPTIONS = (
+    "owns",
+    "watches",
+    "reads",
+    "name",
+    "workers",
+    "timeout",
+    "backoff",
+    "selector",
+    "namespaces",
+    "predicates",
+    "permissions",
+)
 
 
 class Reconciler:
@@ -60,6 +73,7 @@ class Reconciler:
         selector: a label selector; only objects that match are seen.
         namespaces: the only namespaces that are seen, or empty for the operator's setting.
         predicates: which changes of the object itself lead to a run, or None for the default.
+        permissions: what its code does beyond what can be read off the other options.
         where: `"file.py:12"`, where the decorator stands.
     """
 
@@ -81,6 +95,7 @@ class Reconciler:
         self.selector: str = self._check("selector", options["selector"], _check_selector)
         self.namespaces: tuple[str, ...] = self._check("namespaces", options["namespaces"], _check_words)
         self.predicates: Predicate | None = self._check("predicates", options["predicates"], _check_predicates)
+        self.permissions: tuple[Permission | PolicyRule, ...] = self._check("permissions", options["permissions"], declared)
         self._check_signature(function)
 
     def __call__(self, obj: Any, ctx: Any) -> Any:
@@ -156,13 +171,23 @@ class Options(TypedDict, total=False):
     selector: str
     namespaces: Iterable[str]
     predicates: Predicate | Iterable[Predicate] | None
+    permissions: Iterable[str | Permission | PolicyRule]
 
 
 class Registry:
-    """A set of reconcilers, each with a name of its own."""
+    """A set of reconcilers, each with a name of its own.
 
-    def __init__(self) -> None:
+    Args:
+        permissions: what the code of the whole operator does besides, as in `reconciler`. Raises `RegistrationError` for what is
+            no permission.
+    """
+
+    def __init__(self, *, permissions: Iterable[str | Permission | PolicyRule] = ()) -> None:
         self._lock = threading.Lock()
+        try:
+            self.permissions = declared(permissions)
+        except (TypeError, ValueError) as exc:
+            raise RegistrationError(f"{_where(2)}: Registry(permissions=…): {exc}") from None
         self._reconcilers: dict[str, Reconciler] = {}
 
     @overload
@@ -185,6 +210,7 @@ class Registry:
         selector: str = "",
         namespaces: Iterable[str] = (),
         predicates: Predicate | Iterable[Predicate] | None = None,
+        permissions: Iterable[str | Permission | PolicyRule] = (),
         **unknown: Never,
     ) -> Callable[[ReconcileFunction], Reconciler]:
         """Decorator: the function makes the world match one object of this kind. It takes `(obj, ctx)` and may be `async`.
@@ -203,6 +229,8 @@ class Registry:
             namespaces: the only namespaces to look at.
             predicates: which changes of the object itself lead to a run (see `operator_kit.controller.predicates`); several
                 must all agree.
+            permissions: what the code does besides, for `operator-kit rbac` and `check`: live reads and writes of kinds that are
+                not named above, such as `"get v1/Secret"` or `"create v1/ConfigMap in dns"`; see `operator_kit.permissions`.
             **unknown: nothing; a type checker refuses other names, and so does the decorator.
 
         Raises:
@@ -220,6 +248,7 @@ class Registry:
             "selector": selector,
             "namespaces": namespaces,
             "predicates": predicates,
+            "permissions": permissions,
         }
         return self._decorator(kind, where, options, unknown)
 
@@ -306,6 +335,7 @@ def reconciler(
     selector: str = "",
     namespaces: Iterable[str] = (),
     predicates: Predicate | Iterable[Predicate] | None = None,
+    permissions: Iterable[str | Permission | PolicyRule] = (),
     **unknown: Never,
 ) -> Callable[[ReconcileFunction], Reconciler]:
     """Decorator: register a reconcile function with the default registry. See `Registry.reconciler`."""
@@ -321,6 +351,7 @@ def reconciler(
         "selector": selector,
         "namespaces": namespaces,
         "predicates": predicates,
+        "permissions": permissions,
     }
     return _default._decorator(kind, where, options, unknown)  # noqa: SLF001  # one room; the method is not for authors
 

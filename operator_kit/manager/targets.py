@@ -39,6 +39,7 @@ def load_targets(targets: Iterable[str]) -> Registry:
     for module in modules:
         for value in list(vars(module).values()):
             if isinstance(value, Registry) and value is not registry:
+                registry.permissions += value.permissions
                 for made in value:
                     if all(made is not other for other in registry):
                         _guarded_add(registry, made, module)

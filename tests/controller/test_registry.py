@@ -9,6 +9,7 @@ import pytest
 from operator_kit.controller import Reconciler, Registry, collect, default_registry, reconciler
 from operator_kit.controller.predicates import generation_changed, label_changed
 from operator_kit.errors import RegistrationError
+from operator_kit.permissions import PolicyRule
 
 
 def nothing(obj: Any, ctx: Any) -> None:
@@ -54,6 +55,10 @@ def test_an_unknown_option_is_refused_with_the_nearest_and_the_place() -> None:
         ({"namespaces": "default"}, r"namespaces=…\): expected a list, such as \['default'\]"),
         ({"name": "Not A Name"}, r"name=…\): 'Not A Name' is not a name; use lower-case"),
         ({"predicates": lambda old, new: True}, r"is not a predicate; wrap a function"),
+        ({"permissions": "get v1/Secret"}, r"permissions=…\): expected a list of permissions, such as \['get v1/Secret'\]"),
+        ({"permissions": ["get,lst v1/Secret"]}, r"'lst' is not a verb; did you mean list\?"),
+        ({"permissions": ["get secrets"]}, r"'get secrets' is not a permission; write verbs and a kind: \"get,list v1/Secret\""),
+        ({"permissions": [PolicyRule("apps", ["deployments"], ["get"])]}, r"api_groups is a list of texts, not 'apps'"),
     ],
 )
 def test_every_option_is_checked_where_the_decorator_stands(options: dict[str, Any], message: str) -> None:
