@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from operator_kit.errors import ConfigError
 
-__all__ = ["ENV_PREFIX", "Settings", "format_duration", "load", "parse_duration", "suggest"]
+__all__ = ["ENV_PREFIX", "Address", "Settings", "format_duration", "load", "parse_address", "parse_duration", "suggest"]
 
 ENV_PREFIX = "OPERATOR_KIT_"
 
@@ -62,12 +62,53 @@ def format_duration(seconds: float) -> str:
     return "".join(f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (secs, "s")) if value)
 
 
-def _setting(default: Any, help_text: str, *, kind: str, choices: tuple[str, ...] = ()) -> Any:
-    """A field with what the command line and the environment need to know of it."""
-    metadata = {"help": help_text, "kind": kind, "choices": choices}
+class Address(NamedTuple):
+    """Where to listen. An empty host is every address of the machine; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(value: Any) -> Address | None:
+    """Where to listen, from text such as `":8080"`, `"127.0.0.1:8080"`, `"[::1]:8080"`; None for `"0"` and `""`, which are off.
+
+    Raises `ValueError` for anything else.
+    """
+    text = str(value).strip()
+    if text in {"", "0"}:
+        return None
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host != bare
+    if (
+        not colon
+        or not (port.isascii() and port.isdecimal())
+        or (":" in bare) != bracketed
+        or (bracketed and host != f"[{bare}]")
+    ):
+        raise ValueError(f"{value!r} is not an address; write :8080, 127.0.0.1:8080 or [::1]:8080, or 0 for off")
+    if int(port) > 65535:
+        raise ValueError(f"{value!r} is not an address: {port} is not a port; the highest is 65535")
+    return Address(bare, int(port))
+
+
+def _setting(default: Any, help_text: str, *, group: str, kind: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field with what the command line and the environment need to know of it; `group` is its heading in `--help`."""
+    metadata = {"help": help_text, "group": group, "kind": kind, "choices": choices}
     if isinstance(default, tuple):
         return dataclasses.field(default_factory=lambda: default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+# The headings of `--help`, in the order of the fields below.
+_SERVER = "API server"
+_WATCHING = "What is watched"
+_RECONCILING = "Reconciling"
+_LIFE = "Starting and stopping"
+_LOGS = "Logs"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,24 +116,45 @@ class Settings:
     """Everything an operator process can be told. Durations are seconds."""
 
     kubeconfig: str = _setting(
-        "", "Kubeconfig file; before KUBECONFIG, the pod's service account and ~/.kube/config.", kind="text"
+        "", "Kubeconfig file; before KUBECONFIG, the pod's service account and ~/.kube/config.", group=_SERVER, kind="text"
     )
-    context: str = _setting("", "Context of the kubeconfig.", kind="text")
-    namespace: tuple[str, ...] = _setting((), "Namespace to watch; repeat for more. Default: all.", kind="list")
-    workers: int = _setting(4, "Reconciles at once, per controller.", kind="count")
-    resync: float = _setting(1800.0, "How often everything is listed from the API server again; jittered.", kind="duration")
-    watch: bool = _setting(True, "Watch between lists. Without it the operator converges by lists alone.", kind="flag")
-    request_timeout: float = _setting(30.0, "Limit of one call to the API server.", kind="duration")
-    reconcile_timeout: float = _setting(300.0, "Limit of one reconcile; 0 for none.", kind="duration")
-    shutdown_timeout: float = _setting(30.0, "How long running reconciles may take to finish after a stop.", kind="duration")
-    backoff_base: float = _setting(0.005, "Delay after the first failure of a key; doubles with each.", kind="duration")
-    backoff_max: float = _setting(300.0, "Longest delay between two tries of a failing key.", kind="duration")
-    log_level: str = _setting("info", "Least level that is logged.", kind="choice", choices=("debug", "info", "warning", "error"))
-    log_format: str = _setting("text", "Text for people, JSON for machines.", kind="choice", choices=("text", "json"))
+    context: str = _setting("", "Context of the kubeconfig.", group=_SERVER, kind="text")
+    request_timeout: float = _setting(30.0, "Limit of one call to the API server.", group=_SERVER, kind="duration")
+
+    namespace: tuple[str, ...] = _setting((), "Namespace to watch; repeat for more. Default: all.", group=_WATCHING, kind="list")
+    watch: bool = _setting(
+        True, "Watch between lists. Without it the operator converges by lists alone.", group=_WATCHING, kind="flag"
+    )
+    resync: float = _setting(
+        1800.0, "How often everything is listed from the API server again; jittered.", group=_WATCHING, kind="duration"
+    )
+
+    workers: int = _setting(4, "Reconciles at once, per controller.", group=_RECONCILING, kind="count")
+    reconcile_timeout: float = _setting(300.0, "Limit of one reconcile; 0 for none.", group=_RECONCILING, kind="duration")
+    backoff_base: float = _setting(
+        0.005, "Delay after the first failure of a key; doubles with each.", group=_RECONCILING, kind="duration"
+    )
+    backoff_max: float = _setting(300.0, "Longest delay between two tries of a failing key.", group=_RECONCILING, kind="duration")
+
+    shutdown_timeout: float = _setting(
+        30.0, "How long running reconciles may take to finish after a stop.", group=_LIFE, kind="duration"
+    )
+    exit_when_idle: bool = _setting(
+        False, "End once everything is reconciled and nothing is left to do.", group=_LIFE, kind="flag"
+    )
     cache_sync_timeout: float = _setting(
-        120.0, "With --exit-when-idle: how long the API server and the kinds may take to answer.", kind="duration"
+        120.0,
+        "With --exit-when-idle: how long the API server and the kinds may take to answer.",
+        group=_LIFE,
+        kind="duration",
     )
-    exit_when_idle: bool = _setting(False, "End once everything is reconciled and nothing is left to do.", kind="flag")
+
+    log_level: str = _setting(
+        "info", "Least level that is logged.", group=_LOGS, kind="choice", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = _setting(
+        "text", "Text for people, JSON for machines.", group=_LOGS, kind="choice", choices=("text", "json")
+    )
 
 
 def _convert(field: dataclasses.Field[Any], value: Any, origin: str) -> Any:
@@ -101,6 +163,8 @@ def _convert(field: dataclasses.Field[Any], value: Any, origin: str) -> Any:
     try:
         if kind == "duration":
             return parse_duration(value)
+        if kind == "address":
+            return str(parse_address(value) or "0")
         if kind == "count":
             if not str(value).isdecimal() or int(value) < 1:
                 raise ValueError(f"{value!r} is not a whole number of 1 or more")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -11,11 +13,32 @@ import click
 from operator_kit.errors import ConfigError
 from operator_kit.settings import ENV_PREFIX, Settings, format_duration, load
 
-__all__ = ["read_settings", "settings_options", "show_settings"]
+__all__ = ["SettingsCommand", "read_settings", "settings_options", "show_settings"]
 
 _C = TypeVar("_C", bound=Callable[..., Any])
 
-_METAVARS = {"duration": "DURATION", "count": "NUMBER", "text": "TEXT", "list": "NAME"}
+_METAVARS = {"duration": "DURATION", "count": "NUMBER", "text": "TEXT", "list": "NAME", "address": "ADDRESS"}
+
+
+class SettingOption(click.Option):
+    """The flag of a setting; `heading` is where it stands in the help."""
+
+    heading = ""
+
+
+class SettingsCommand(click.Command):
+    """A command whose help has the flags of the settings under their headings, after its own options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, heading by heading."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                sections.setdefault(param.heading if isinstance(param, SettingOption) else "Options", []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
 
 def settings_options(function: _C) -> _C:
@@ -29,18 +52,20 @@ def settings_options(function: _C) -> _C:
 
 def _option(field: dataclasses.Field[Any]) -> Callable[[_C], _C]:
     kind, text = field.metadata["kind"], field.metadata["help"]
+    heading = type("SettingOption", (SettingOption,), {"heading": field.metadata["group"]})
     default = getattr(Settings(), field.name)
     name = f"--{field.name.replace('_', '-')}"
     shown = format_duration(default) if kind == "duration" else str(default)
     hint = f"{text}  [{shown}]" if default not in ("", (), False, True) else text
     if kind == "flag":
-        return click.option(f"{name}/--no-{name[2:]}", field.name, default=None, help=f"{text}  [{'yes' if default else 'no'}]")
+        hint = f"{text}  [{'yes' if default else 'no'}]"
+        return click.option(f"{name}/--no-{name[2:]}", field.name, cls=heading, default=None, help=hint)
     if kind == "list":
-        return click.option(name, field.name, multiple=True, metavar=_METAVARS[kind], help=hint)
+        return click.option(name, field.name, cls=heading, multiple=True, metavar=_METAVARS[kind], help=hint)
     if kind == "choice":
         choices = click.Choice(field.metadata["choices"], case_sensitive=False)
-        return click.option(name, field.name, type=choices, default=None, help=hint)
-    return click.option(name, field.name, default=None, metavar=_METAVARS[kind], help=hint)
+        return click.option(name, field.name, cls=heading, type=choices, default=None, help=hint)
+    return click.option(name, field.name, cls=heading, default=None, metavar=_METAVARS[kind], help=hint)
 
 
 def read_settings(file: str | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> tuple[Settings, dict[str, str]]:
@@ -58,17 +83,41 @@ def read_settings(file: str | None, environ: Mapping[str, str], flags: Mapping[s
 
 
 def show_settings(settings: Settings, origins: Mapping[str, str]) -> str:
-    """The settings as YAML that `--settings` reads, each with its origin as a comment."""
-    lines = []
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if field.metadata["kind"] == "duration":
-            text = format_duration(value)
-        elif isinstance(value, bool):
-            text = str(value).lower()
-        elif isinstance(value, tuple):
-            text = f"[{', '.join(value)}]"
-        else:
-            text = str(value) if value != "" else '""'
-        lines.append(f"{field.name + ':':<22} {text:<12} # {origins[field.name]}")
-    return "\n".join(lines)
+    """The settings as YAML that `--settings` reads, under their headings, each with its origin as a comment."""
+    fields = dataclasses.fields(settings)
+    texts = {field.name: _yaml(field, getattr(settings, field.name)) for field in fields}
+    names = max(map(len, texts)) + 1
+    values = min(max(map(len, texts.values())), 24)
+    lines: list[str] = []
+    heading = ""
+    for field in fields:
+        if field.metadata["group"] != heading:
+            heading = field.metadata["group"]
+            lines += ["", f"# {heading}"]
+        lines.append(f"{field.name + ':':<{names}} {texts[field.name]:<{values}} # {origins[field.name]}")
+    return "\n".join(lines[1:])
+
+
+def _yaml(field: dataclasses.Field[Any], value: Any) -> str:
+    if field.metadata["kind"] == "duration":
+        return format_duration(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_quoted, value))}]"
+    return _quoted(value) if isinstance(value, str) else str(value)
+
+
+def _quoted(text: str) -> str:
+    """Text as YAML: plain where nothing can be read into it."""
+    plain = re.fullmatch(r"[A-Za-z/~.][\w./~-]*", text) and text.lower() not in {
+        "true",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "null",
+        "~",
+    }
+    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from operator_kit.cli import exit_codes
-from operator_kit.cli.options import read_settings, settings_options, show_settings
+from operator_kit.cli.options import SettingsCommand, read_settings, settings_options, show_settings
 from operator_kit.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ line of the --settings file. Flags come before variables, variables before the f
 """
 
 
-@click.command(epilog=EPILOG, no_args_is_help=True, short_help="Run reconcilers.")
+@click.command(cls=SettingsCommand, epilog=EPILOG, no_args_is_help=True, short_help="Run reconcilers.")
 @click.argument("targets", nargs=-1, metavar="TARGET...")
 @click.option("--sandbox", is_flag=True, help="Run against an API server embedded in this process; no cluster needed.")
 @click.option(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from click.testing import CliRunner, Result
 from operator_kit.cli import main
 from operator_kit.manager import ExitCode
 from operator_kit.sandbox import Sandbox
+from operator_kit.settings import Settings
 
 HELLO = Path(__file__).resolve().parent.parent.parent / "examples" / "hello"
 
@@ -134,6 +137,15 @@ def test_help_has_examples_exit_codes_and_every_setting() -> None:
         assert part in result.output
 
 
+def test_every_setting_stands_in_the_help_under_its_heading() -> None:
+    sections = re.split(r"^(\S.*):$", run("--help").output, flags=re.MULTILINE)
+    found = dict(zip(sections[1::2], sections[2::2], strict=True))
+    for field in dataclasses.fields(Settings):
+        assert f"--{field.name.replace('_', '-')} " in found[field.metadata["group"]]
+    assert "--sandbox" in found["Options"]
+    assert "--workers" not in found["Options"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -177,7 +189,7 @@ def test_a_settings_file_that_cannot_be_used(name: str, text: str | None, says: 
 
 
 def test_print_settings_shows_where_each_comes_from_and_can_be_read_again() -> None:
-    write("s.yaml", "workers: 7\nnamespace: [a, b]\n")
+    write("s.yaml", "workers: 7\nnamespace: [a, 'true']\n")
     result = run("--settings", "s.yaml", "--resync", "1m", "--print-settings", env={"OPERATOR_KIT_LOG_LEVEL": "warning"})
     assert result.exit_code == 0
     lines = {line.split(":")[0]: line for line in result.output.splitlines()}
@@ -186,7 +198,10 @@ def test_print_settings_shows_where_each_comes_from_and_can_be_read_again() -> N
     assert lines["log_level"].endswith("# OPERATOR_KIT_LOG_LEVEL")
     assert lines["context"].split() == ["context:", '""', "#", "default"]
     write("again.yaml", result.output)
-    assert run("--settings", "again.yaml", "--print-settings").exit_code == 0
+    again = run("--settings", "again.yaml", "--print-settings")
+    assert again.exit_code == 0
+    without_origin = [line.partition(" #")[0] for line in result.output.splitlines()]
+    assert [line.partition(" #")[0] for line in again.output.splitlines()] == without_origin
 
 
 # ------------------------------------------------------------------ the API server

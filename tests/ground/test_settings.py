@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operator_kit.errors import ConfigError
-from operator_kit.settings import Settings, format_duration, load, parse_duration
+from operator_kit.settings import Settings, format_duration, load, parse_address, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,32 @@ def test_every_setting_has_help() -> None:
     import dataclasses
 
     assert all(field.metadata["help"].endswith(".") for field in dataclasses.fields(Settings))
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        (":8080", "", 8080),
+        ("127.0.0.1:8081", "127.0.0.1", 8081),
+        ("localhost:0", "localhost", 0),
+        ("[::1]:8080", "::1", 8080),
+        ("[::]:65535", "::", 65535),
+    ],
+)
+def test_an_address_is_a_host_and_a_port_and_reads_back(text: str, host: str, port: int) -> None:
+    address = parse_address(text)
+    assert address == (host, port)
+    assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize("text", ["0", "", 0, " 0 "])
+def test_an_address_can_be_off(text: object) -> None:
+    assert parse_address(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["8080", "::1:8080", "[::1]", "host:", ":port", "host:65536", "[host]:1", "[::1:1", "::1]:1", ":١"]
+)
+def test_what_is_no_address_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        parse_address(text)
