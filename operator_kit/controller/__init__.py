@@ -5,7 +5,8 @@ from operator_kit.controller.context import Context
 from operator_kit.controller.controller import Controller, Limits, RunningKey
 from operator_kit.controller.events import EventRecorder
 from operator_kit.controller.outcome import Result
-from operator_kit.controller.registry import Reconciler, Registry, collect, default_registry, reconciler
+from operator_kit.controller.registered import Reconciler
+from operator_kit.controller.registry import Registry, collect, default_registry, reconciler
 
 __all__ = [
     "AsyncContext",

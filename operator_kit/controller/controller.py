@@ -15,6 +15,7 @@ no other.
 from __future__ import annotations
 
 import logging
+import random
 import secrets
 import threading
 from dataclasses import dataclass
@@ -35,13 +36,13 @@ from operator_kit.errors import ShutDown
 from operator_kit.objects import split_key
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
-from operator_kit.queue import NORMAL, ExponentialBackoff, WorkQueue
+from operator_kit.queue import LOW, NORMAL, ExponentialBackoff, WorkQueue
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
     from operator_kit.cache import Change, Entry, Informers
     from operator_kit.controller.events import EventRecorder
-    from operator_kit.controller.registry import Reconciler
+    from operator_kit.controller.registered import Reconciler
 
 __all__ = ["Controller", "Limits", "RunningKey"]
 
@@ -387,6 +388,8 @@ class Controller:
             self.queue.forget(key)
             if decision.action is Action.AFTER:
                 self.queue.add_after(key, decision.delay)
+            elif self.made.requeue_every is not None and not entry.deleting:
+                self.queue.add_after(key, spread(self.made.requeue_every), priority=LOW)
             self._failure_log.succeeded(log, decision, seconds)
             return
         current = self.caches.own.entry(key)
@@ -426,3 +429,8 @@ class Controller:
         elif decision.action is not Action.GIVE_UP:
             delay = self.queue.add_rate_limited(key)
         self._failure_log.failed(log, decision, failures, delay)
+
+
+def spread(interval: float) -> float:
+    """An interval, give or take a tenth: what was started together must not run together for ever."""
+    return interval * random.uniform(0.9, 1.1)  # noqa: S311  # jitter

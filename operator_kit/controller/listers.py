@@ -20,7 +20,7 @@ from operator_kit.settings import suggest
 if TYPE_CHECKING:
     from operator_kit.api import Client
     from operator_kit.cache import Change, Entry, Informer, Informers, Registration, Store
-    from operator_kit.controller.registry import Reconciler
+    from operator_kit.controller.registered import Reconciler
 
 Objects: TypeAlias = list[Object]  # inside Lister, `list` is a method
 

@@ -25,7 +25,7 @@ from operator_kit.controller.async_context import AsyncContext
 from operator_kit.controller.context import Context, Run, Scope, Write
 from operator_kit.controller.finalizers import add_finalizer, finalizers_of, remove_finalizer
 from operator_kit.controller.outcome import Action, Decision, decide, describe_error
-from operator_kit.controller.registry import Reconciler
+from operator_kit.controller.registered import Reconciler
 from operator_kit.controller.status import condition_of
 from operator_kit.controller.typed import INVALID_CONDITION, parse
 from operator_kit.errors import (

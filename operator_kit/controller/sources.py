@@ -13,13 +13,13 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from operator_kit.controller.predicates import DEFAULT, Predicate
 from operator_kit.objects import GVK, Resource, join_key, split_key
+from operator_kit.predicates import DEFAULT, Predicate
 from operator_kit.queue import LOW, NORMAL
 
 if TYPE_CHECKING:
     from operator_kit.cache import Change, Entry
-    from operator_kit.controller.registry import Mapper
+    from operator_kit.controller.options import Mapper
 
 __all__ = ["Enqueue", "mapped_source", "own_source", "owner_keys", "owner_source"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from operator_kit.controller import Reconciler, Registry, collect, default_registry, reconciler
-from operator_kit.controller.predicates import generation_changed, label_changed
 from operator_kit.errors import RegistrationError
 from operator_kit.permissions import PolicyRule
+from operator_kit.predicates import generation_changed, label_changed
 
 
 def nothing(obj: Any, ctx: Any) -> None:
@@ -59,6 +59,11 @@ def test_an_unknown_option_is_refused_with_the_nearest_and_the_place() -> None:
         ({"permissions": ["get,lst v1/Secret"]}, r"'lst' is not a verb; did you mean list\?"),
         ({"permissions": ["get secrets"]}, r"'get secrets' is not a permission; write verbs and a kind: \"get,list v1/Secret\""),
         ({"permissions": [PolicyRule("apps", ["deployments"], ["get"])]}, r"api_groups is a list of texts, not 'apps'"),
+        ({"predicates": [label_changed, "label"]}, r"'label' is not a predicate; wrap a function"),
+        ({"requeue_every": 0}, r"requeue_every=…\): 0 is no interval; it must be more than zero"),
+        ({"requeue_every": "daily"}, r"requeue_every=…\): 'daily' is not a duration"),
+        ({"leader": "yes"}, r"leader=…\): 'yes' is not True or False"),
+        ({"leader": None}, r"leader=…\): None is not True or False"),
     ],
 )
 def test_every_option_is_checked_where_the_decorator_stands(options: dict[str, Any], message: str) -> None:
@@ -116,6 +121,9 @@ def test_options_are_converted_once() -> None:
         "Foo", timeout="1m", backoff=("1s", "5m"), namespaces=["a", "b", "a"], predicates=[generation_changed, label_changed]
     )(nothing)
     assert (made.timeout, made.backoff, made.namespaces) == (60.0, (1.0, 300.0), ("a", "b"))
+    assert (made.requeue_every, made.leader) == (None, True)
+    other = Registry().reconciler("Foo", requeue_every="1h30m", leader=False)(nothing)
+    assert (other.requeue_every, other.leader) == (5400.0, False)
     assert repr(made.predicates) == "(generation_changed & label_changed)"
     assert made.kinds() == ("Foo",)
 

@@ -72,6 +72,51 @@ def test_requeue_after_runs_again_and_does_not_count_as_work(bench: Make, clock:
     one.reconcile()
 
 
+def test_every_object_runs_again_in_a_while_give_or_take_a_tenth(bench: Make, clock: FakeClock) -> None:
+    one = bench(lambda obj, ctx: None, requeue_every="10m")
+    for number in range(20):
+        one.have(foo(f"foo-{number}"))
+        one.reconcile(f"default/foo-{number}")
+    waits = [entry.seconds for entry in one.controller.queue.snapshot(20).delayed]
+    assert len(waits) == 20
+    assert one.controller.idle()
+    assert all(540 <= wait <= 660 for wait in waits)
+    assert max(waits) - min(waits) > 10
+    clock.advance(660)
+    assert one.controller.queue.snapshot().ready_count == 20
+
+
+def test_what_a_function_returns_goes_before_the_periodic_run_and_so_does_a_failure(bench: Make, clock: FakeClock) -> None:
+    outcomes: list[Any] = [Result(requeue_after=5), ValueError("boom"), PermanentError("never"), Result(), None]
+
+    def next_outcome(obj: Object, ctx: Context) -> Any:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    one = bench(next_outcome, requeue_every="10m", backoff=("1s", "1s"))
+    one.have(foo())
+    waits: list[float | None] = []
+    while outcomes:
+        one.reconcile()
+        waiting = one.controller.queue.snapshot().delayed
+        waits.append(waiting[0].seconds if waiting else None)
+        one.controller.queue.add("default/a")
+    assert waits[0] == 5
+    assert waits[1] is not None
+    assert waits[1] <= 1.5
+    assert waits[2] is None
+    assert [wait is not None and 540 <= wait <= 660 for wait in waits[3:]] == [True, True]
+
+
+def test_an_object_being_deleted_has_no_periodic_run(bench: Make) -> None:
+    one = bench(lambda obj, ctx: None, requeue_every="10m")
+    one.have(foo(metadata={**DELETING, "finalizers": ["example.com/other"]}))
+    one.reconcile()
+    assert delays(one) == []
+
+
 def test_a_failure_backs_off_and_a_success_resets_the_count(bench: Make, clock: FakeClock) -> None:
     attempts: list[int] = []
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from operator_kit import predicates
 from operator_kit.cache.records import Change, Entry, encode
 from operator_kit.codec import clone
-from operator_kit.controller import predicates
 from operator_kit.controller.sources import mapped_source, own_source, owner_source
 from operator_kit.objects import Object, owner_reference
 from operator_kit.queue import LOW, NORMAL

@@ -1,0 +1,122 @@
+"""What a registry holds: a reconcile function with its options."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from operator_kit.controller.options import Mapper, check_function, name_of, where
+from operator_kit.controller.outcome import Result
+from operator_kit.controller.typed import ObjectModel
+from operator_kit.errors import RegistrationError
+from operator_kit.objects import Object
+from operator_kit.settings import suggest
+
+if TYPE_CHECKING:
+    from operator_kit.controller.async_context import AsyncContext
+    from operator_kit.controller.context import Context
+    from operator_kit.permissions import Permission, PolicyRule
+    from operator_kit.predicates import Predicate
+
+__all__ = ["CleanupFunction", "Function", "IndexFunction", "Reconciler"]
+
+_T = TypeVar("_T")
+Function: TypeAlias = "Callable[[_T, Context], Result | None] | Callable[[_T, AsyncContext], Awaitable[Result | None]]"
+"""What `@reconciler` decorates: it takes the object and the context, and is plain or asynchronous."""
+CleanupFunction: TypeAlias = "Callable[[Any, Context], None] | Callable[[Any, AsyncContext], Awaitable[None]]"
+IndexFunction: TypeAlias = Callable[[Object], Iterable[str]]
+"""From an object to the values it is found under."""
+
+_Cleanup = TypeVar("_Cleanup", bound=CleanupFunction)
+
+
+class Reconciler:
+    """One registered reconcile function with its options, all of them checked.
+
+    Made by the decorator; it stays callable as the function it decorates, so that a unit test can call it directly.
+
+    Attributes:
+        kind: the kind as written; resolved by discovery when the operator starts.
+        model: the class its objects are parsed with, or None for dicts.
+        name: names the controller in logs, metrics, the finalizer and the field manager.
+        owns: kinds of children, whose changes lead back by their controller owner reference.
+        watches: other kinds, with the function that maps an object of theirs to keys of ours.
+        reads: kinds that are cached for reading only.
+        workers: reconciles at once, or None for the operator's setting.
+        timeout: seconds one reconcile may take, or None for the operator's setting.
+        backoff: first and longest delay in seconds, or None for the operator's settings.
+        selector: a label selector; only objects that match are seen.
+        namespaces: the only namespaces that are seen, or empty for the operator's setting.
+        predicates: which changes of the object itself lead to a run, or None for the default.
+        permissions: what its code does beyond what can be read off the other options.
+        requeue_every: seconds after which an object whose function returned nothing runs again, or None.
+        leader: whether it runs only where the process leads.
+        where: `"file.py:12"`, where the decorator stands.
+    """
+
+    def __init__(
+        self, function: Function[Any], kind: str, place: str, options: Mapping[str, Any], model: type[ObjectModel] | None = None
+    ) -> None:
+        check_function(place, function, ("obj", "ctx"))
+        self.function = function
+        self.kind = kind
+        self.model = model
+        self.where = place
+        self.cleanup_function: CleanupFunction | None = None
+        self.indexes: dict[str, dict[str, IndexFunction]] = {}
+        self.name: str = options["name"]
+        self.owns: tuple[str, ...] = options["owns"]
+        self.watches: dict[str, Mapper] = options["watches"]
+        self.reads: tuple[str, ...] = options["reads"]
+        self.workers: int | None = options["workers"]
+        self.timeout: float | None = options["timeout"]
+        self.backoff: tuple[float, float] | None = options["backoff"]
+        self.selector: str = options["selector"]
+        self.namespaces: tuple[str, ...] = options["namespaces"]
+        self.predicates: Predicate | None = options["predicates"]
+        self.permissions: tuple[Permission | PolicyRule, ...] = options["permissions"]
+        self.requeue_every: float | None = options["requeue_every"]
+        self.leader: bool = options["leader"]
+
+    def __call__(self, obj: Any, ctx: Any) -> Any:
+        """Call the function that was decorated."""
+        return self.function(obj, ctx)
+
+    def cleanup(self, function: _Cleanup) -> _Cleanup:
+        """Decorator: what must be undone outside the object's children before the object may go.
+
+        Writing one is what turns the finalizer on. It takes `(obj, ctx)`, may be `async`, must be safe to run again, and while it
+        raises, whatever it raises, the object stays.
+        """
+        place = where(2)
+        check_function(place, function, ("obj", "ctx"))
+        if self.cleanup_function is not None:
+            raise RegistrationError(f"{place}: {self.name} has a cleanup already, {name_of(self.cleanup_function)}")
+        self.cleanup_function = function
+        return function
+
+    def index(self, kind: str, name: str) -> Callable[[IndexFunction], IndexFunction]:
+        """Decorator: an index over a cached kind, for `ctx.by_index(kind, name, value)`.
+
+        The function maps an object to its values.
+        """
+        place = where(2)
+        declared = (self.kind, *self.owns, *self.watches, *self.reads)
+        if kind not in declared:
+            raise RegistrationError(f"{place}: index over {kind}: declare the kind with reads=[…]{suggest(kind, declared)}")
+        if name in self.indexes.get(kind, {}):
+            raise RegistrationError(f"{place}: {self.name} has an index {name!r} over {kind} already")
+
+        def register(function: IndexFunction) -> IndexFunction:
+            check_function(place, function, ("obj",))
+            self.indexes.setdefault(kind, {})[name] = function
+            return function
+
+        return register
+
+    def kinds(self) -> tuple[str, ...]:
+        """Every kind this reconciler needs a cache of, its own first, as written, each once."""
+        return tuple(dict.fromkeys((self.kind, *self.owns, *self.watches, *self.reads)))
+
+    def __repr__(self) -> str:
+        return f"<Reconciler {self.name} for {self.kind} at {self.where}>"
