@@ -6,9 +6,12 @@ READY  := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 SEEDS  ?= 200
 FIRST  ?= 0
+# The official client's versions that are supported, and the tests of what stands on it.
+CLIENTS      ?= 35 36.0.3 37
+CLIENT_TESTS ?= tests/api tests/cache/test_table.py tests/leader/test_lease_api.py tests/integration
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast lint fmt build clean bench-cache bench-queue bench-sandbox chaos simulate
+.PHONY: help demo run test test-fast test-clients lint fmt build clean bench-cache bench-queue bench-sandbox chaos simulate
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +35,18 @@ test: $(READY) ## All tests
 
 test-fast: $(READY) ## The tests without the slow ones
 	@$(PYTEST) -n 2 -m 'not slow'
+
+.venv-clients/%/.ready: pyproject.toml
+	@echo "making an environment with kubernetes $* …"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' 'kubernetes==$*.*'
+	@touch $@
+
+test-clients: $(CLIENTS:%=.venv-clients/%/.ready) ## The tests of the API room on each supported version of the official client: CLIENTS="35 37"
+	@set -e; for version in $(CLIENTS); do \
+		.venv-clients/$$version/bin/python -c 'from importlib.metadata import version; print("kubernetes", version("kubernetes"))'; \
+		.venv-clients/$$version/bin/python -m pytest -q -n 2 $(CLIENT_TESTS); \
+	done
 
 simulate: $(READY) ## Leader election on fake clocks under partitions, pauses and faults: SEEDS=1000 of them, from FIRST=0
 	@$(BIN)/python -m tests.leader.simulate $(SEEDS) $(FIRST)
@@ -62,4 +77,4 @@ bench-queue: $(READY) ## What the WorkQueue costs, beside the standard library's
 	@$(BIN)/python -m benchmarks.queue
 
 clean: ## Remove what was made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-clients build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
