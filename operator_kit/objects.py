@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "gvk_of",
     "is_deleting",
+    "is_owned_by",
     "join_key",
     "key_of",
     "kind_of",
@@ -178,6 +179,12 @@ def controller_of(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
             if isinstance(reference, Mapping) and reference.get("controller") is True:
                 return reference
     return None
+
+
+def is_owned_by(obj: Mapping[str, Any], uid: str) -> bool:
+    """Whether one of the object's owner references, controlling or not, names this uid."""
+    references = metadata_of(obj).get("ownerReferences")
+    return isinstance(references, list) and any(isinstance(ref, Mapping) and ref.get("uid") == uid for ref in references)
 
 
 def owner_reference(owner: Mapping[str, Any], *, controller: bool = True, block_owner_deletion: bool = True) -> Object:

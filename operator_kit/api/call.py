@@ -37,9 +37,13 @@ class Caller:
         self._guard: Guard | None = None
 
     def guarded(self, guard: Guard) -> Self:
-        """The same client, asking `guard` before each try how long it may take: for deadlines and for fencing."""
+        """The same client, asking `guard` before each try how long it may take: for deadlines and for fencing.
+
+        A client that has a guard already asks both: the shorter time counts.
+        """
+        before = self._guard
         view = copy.copy(self)
-        view._guard = guard  # noqa: SLF001  # it is this very class
+        view._guard = guard if before is None else lambda method: min(before(method), guard(method))  # noqa: SLF001  # this very class
         return view
 
     @property

@@ -66,7 +66,7 @@ class Cancel:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.signal = Signal(clock)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may cancel what its own thread registers just now
         self._sockets: set[socket.socket] = set()
 
     @property

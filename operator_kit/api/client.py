@@ -38,7 +38,7 @@ class Client(Reads):
 
     def __init__(self, transport: Transport, *, clock: Clock, request_timeout: float) -> None:
         super().__init__(transport, clock=clock, request_timeout=request_timeout)
-        self.discovery = Discovery(lambda path, accept: self.call("GET", path, accept=accept), clock=clock)
+        self.discovery = Discovery(lambda path, accept, cancel: self.call("GET", path, accept=accept, cancel=cancel), clock=clock)
 
     @classmethod
     def from_config(

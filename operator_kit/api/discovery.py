@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from operator_kit.api.cancel import Cancel
 from operator_kit.clock import Clock
 from operator_kit.errors import AmbiguousKind, ApiError, ConnectionFailed, KindNotFound, UsageError
 from operator_kit.objects import GVK, Object, Resource, gvk_of
@@ -52,21 +53,26 @@ class _Table:
 class Discovery:
     """Resolves kinds. Thread-safe; asks the server when first used."""
 
-    def __init__(self, get: Callable[[str, str], Object], *, clock: Clock) -> None:
-        self._get = get  # (path, accept) -> document
+    def __init__(self, get: Callable[[str, str, Cancel | None], Object], *, clock: Clock) -> None:
+        self._get = get  # (path, accept, cancel) -> document
         self._clock = clock
         self._asking = threading.Lock()  # one thread asks, the others wait for what it hears
         self._table: _Table | None = None
         self._asked_at = 0.0
 
-    def resolve(self, name: str) -> Resource:
+    def resolve(self, name: str, *, cancel: Cancel | None = None) -> Resource:
         """The resource that an author's name means.
+
+        Args:
+            name: see the module.
+            cancel: ends the request from another thread, if one is needed.
 
         Raises:
             KindNotFound: there is no such kind (yet).
             AmbiguousKind: there is more than one.
             UsageError: the text is not the name of a kind.
             ApiError, ConnectionFailed: the server could not be asked.
+            Cancelled: it was given up.
         """
         kind, group, version = _parse(name)
 
@@ -80,7 +86,7 @@ class Discovery:
                 raise AmbiguousKind(f"{name} can mean more than one kind: write {candidates}")
             return found[0] if found else None
 
-        resource = self._look(find)
+        resource = self._look(find, cancel)
         if resource is None:
             raise KindNotFound(self._not_found(name, kind))
         return resource
@@ -101,10 +107,10 @@ class Discovery:
         """The resource of an object, by its `apiVersion` and `kind`. Errors as for `resolve`."""
         return self.for_gvk(gvk_of(obj))
 
-    def refresh(self) -> None:
-        """Ask the server now."""
+    def refresh(self, *, cancel: Cancel | None = None) -> None:
+        """Ask the server now. `cancel` and errors as for `resolve`."""
         with self._asking:
-            self._ask()
+            self._ask(cancel)
 
     def resources(self) -> list[Resource]:
         """Every kind that is served, in its preferred version."""
@@ -117,46 +123,46 @@ class Discovery:
 
     # -- below ------------------------------------------------------------------------------------------------------------------
 
-    def _known(self) -> _Table:
+    def _known(self, cancel: Cancel | None = None) -> _Table:
         table = self._table
         if table is None:
             with self._asking:
-                table = self._table or self._ask()
+                table = self._table or self._ask(cancel)
         return table
 
-    def _look(self, find: Callable[[_Table], Resource | None]) -> Resource | None:
-        table = self._known()
+    def _look(self, find: Callable[[_Table], Resource | None], cancel: Cancel | None = None) -> Resource | None:
+        table = self._known(cancel)
         found = find(table)
         if found is None:
             with self._asking:
                 if self._table is table and self._clock.monotonic() - self._asked_at >= _REFRESH_SECONDS:
-                    self._ask()
+                    self._ask(cancel)
                 table = self._table or table
             found = find(table)
         return found
 
-    def _ask(self) -> _Table:
+    def _ask(self, cancel: Cancel | None) -> _Table:
         self._asked_at = self._clock.monotonic()
         old = self._table or _Table()
         table = _Table()
         for path in ("/api", "/apis"):
-            document = self._get(path, _AGGREGATED)
+            document = self._get(path, _AGGREGATED, cancel)
             if document.get("kind") == "APIGroupDiscoveryList":
                 _take_aggregated(document, table, old)
             elif path == "/api":
-                self._take_legacy("", [str(version) for version in document.get("versions") or []], table, old)
+                self._take_legacy("", [str(version) for version in document.get("versions") or []], table, old, cancel)
             else:
                 for group in document.get("groups") or []:
-                    self._take_legacy(str(group.get("name")), _versions_of(group), table, old)
+                    self._take_legacy(str(group.get("name")), _versions_of(group), table, old, cancel)
         self._table = table
         return table
 
-    def _take_legacy(self, group: str, versions: list[str], table: _Table, old: _Table) -> None:
+    def _take_legacy(self, group: str, versions: list[str], table: _Table, old: _Table, cancel: Cancel | None) -> None:
         for version in versions:
             group_version = f"{group}/{version}" if group else version
             path = f"/apis/{group_version}" if group else f"/api/{version}"
             try:
-                document = self._get(path, "application/json")
+                document = self._get(path, "application/json", cancel)
             except (ApiError, ConnectionFailed) as exc:
                 table.failures[group_version] = str(exc)
                 listed = old.groups.get(group, {}).get(version, ())

@@ -6,6 +6,7 @@ the API; above, the controller. Guarantees and the behaviour under every fault a
 
 from __future__ import annotations
 
+from operator_kit.cache.indexes import IndexFunction
 from operator_kit.cache.informer import Informer, InformerStatus, Registration
 from operator_kit.cache.informers import Informers
 from operator_kit.cache.records import Change, Entry
@@ -13,4 +14,15 @@ from operator_kit.cache.states import ReflectorSettings
 from operator_kit.cache.store import Store
 from operator_kit.cache.waits import Write
 
-__all__ = ["Change", "Entry", "Informer", "InformerStatus", "Informers", "ReflectorSettings", "Registration", "Store", "Write"]
+__all__ = [
+    "Change",
+    "Entry",
+    "IndexFunction",
+    "Informer",
+    "InformerStatus",
+    "Informers",
+    "ReflectorSettings",
+    "Registration",
+    "Store",
+    "Write",
+]

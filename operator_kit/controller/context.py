@@ -6,7 +6,7 @@ run's deadline: each may take what is left, and after it they raise `DeadlineExc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from operator_kit.objects import (
     Object,
     Resource,
     api_version_of,
+    is_owned_by,
     join_key,
     key_of,
     kind_of,
@@ -33,7 +34,7 @@ from operator_kit.observe.logging import BoundLogger
 from operator_kit.selectors import LabelSelector
 
 if TYPE_CHECKING:
-    from operator_kit.api import Client
+    from operator_kit.api import Client, Selection
     from operator_kit.controller.applier import Applier
     from operator_kit.controller.events import EventRecorder
     from operator_kit.controller.listers import Caches, Lister
@@ -77,7 +78,7 @@ class Run:
     log: BoundLogger
     attempt: int
     deadline: float | None
-    live: bool = False  # the caches are behind this object's own writes: single objects are read from the server
+    live: bool = False  # the caches are behind this object's own writes: everything is read from the server
     writes: list[Write] = field(default_factory=list)
     over: bool = False
 
@@ -132,18 +133,24 @@ class Context:
         lister = self._lister(kind)
         where = None if namespace == "*" else self._namespace(lister.resource, namespace) or None
         parsed = LabelSelector.parse(selector) if isinstance(selector, str) else selector
+        if self._run.live:
+            return self._list_live(lister.selections(where), str(parsed))
         return self._whole(lister, lister.list(where, parsed))
 
     def children(self, kind: str) -> Objects:
         """The objects of a kind, from the cache, that this object owns."""
         lister = self._lister(kind)
+        if self._run.live:
+            return [obj for obj in self._list_live(lister.selections(None)) if is_owned_by(obj, self._uid)]
         return self._whole(lister, lister.by_owner(self._uid))
 
     def by_index(self, kind: str, index: str, value: str) -> Objects:
         """Objects from the cache that an index (`@reconciler.index`) holds under a value."""
-        self._check_open()
-        found = self._scope.caches.by_index(kind, index, value)
-        return self._whole(self._lister(kind), found)
+        caches, lister = self._scope.caches, self._lister(kind)
+        if self._run.live:
+            caches.found_by(kind, index, value, ())  # an index that is not there is told before everything is listed
+            return caches.found_by(kind, index, value, self._list_live(lister.selections(None)))
+        return self._whole(lister, caches.by_index(kind, index, value))
 
     def _lister(self, kind: str) -> Lister:
         self._check_open()
@@ -161,6 +168,15 @@ class Context:
             return self._scope.client.get(resource, name, namespace or None, timeout=self._timeout())
         except NotFound:
             return None
+
+    def _list_live(self, selections: Iterable[Selection], labels: str = "") -> Objects:
+        """What the selections hold on the server, of that what the labels select. Every page keeps within the run's deadline."""
+        client = self._scope.client.guarded(lambda _method: self._timeout())
+        found: Objects = []
+        for selection in selections:
+            selector = ",".join(text for text in (selection.label_selector, labels) if text)
+            found += client.list_all(selection.resource, selection.namespace, label_selector=selector).items
+        return found
 
     # ------------------------------------------------------------------ writes
 
@@ -362,12 +378,12 @@ class LiveReader:
 
     def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
         """The objects whose labels match. The namespace is that of the reconciled object unless given; `"*"` for all."""
+        from operator_kit.api import Selection
+
         context = self._context
-        scope = context._scope  # noqa: SLF001
-        resource = scope.caches.resolve(kind)
+        resource = context._scope.caches.resolve(kind)  # noqa: SLF001
         where = None if namespace == "*" else context._namespace(resource, namespace) or None  # noqa: SLF001
-        page = scope.client.list_all(resource, where, label_selector=selector, timeout=context._timeout())  # noqa: SLF001
-        return list(page.items)
+        return context._list_live([Selection(resource, where)], selector)  # noqa: SLF001
 
 
 def _gathered(before: Mapping[str, Any], more: Mapping[str, Any]) -> Object:

@@ -39,7 +39,7 @@ from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.queue import LOW, NORMAL, ExponentialBackoff, WorkQueue
 
 if TYPE_CHECKING:
-    from operator_kit.api import Client
+    from operator_kit.api import Cancel, Client
     from operator_kit.cache import Change, Entry, Informers
     from operator_kit.controller.events import EventRecorder
     from operator_kit.controller.registered import Reconciler
@@ -165,9 +165,9 @@ class Controller:
 
     # ------------------------------------------------------------------ life
 
-    def bind(self) -> None:
-        """Resolve the kinds and take the informers; their changes queue up from now on. Raises as `Caches.bind` does."""
-        self.caches.bind()
+    def bind(self, cancel: Cancel | None = None) -> None:
+        """Resolve the kinds and take the informers; their changes queue up from now on. As `Caches.bind`, which see."""
+        self.caches.bind(cancel)
         made, caches = self.made, self.caches
         own = caches.own.resource
         manager = finalizer_name(own, made.name)

@@ -8,23 +8,28 @@ cluster have no business in a process's memory.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from operator_kit.codec import clone
 from operator_kit.errors import NotCached, UsageError
 from operator_kit.objects import Object, Resource, split_key
 from operator_kit.selectors import LabelSelector
 from operator_kit.settings import suggest
 
 if TYPE_CHECKING:
-    from operator_kit.api import Client
-    from operator_kit.cache import Change, Entry, Informer, Informers, Registration, Store
+    from operator_kit.api import Cancel, Client, Selection
+    from operator_kit.cache import Change, Entry, IndexFunction, Informer, Informers, Registration, Store
     from operator_kit.controller.registered import Reconciler
 
 Objects: TypeAlias = list[Object]  # inside Lister, `list` is a method
 
 __all__ = ["Caches", "Lister", "Objects"]
+
+_log = logging.getLogger("operator_kit.controller")
 
 
 class Lister:
@@ -57,6 +62,12 @@ class Lister:
                 f"{', '.join(self._informers)}; add the namespace, or read live with ctx.live"
             )
         return informer
+
+    def selections(self, namespace: str | None) -> list[Selection]:
+        """What the caches hold of a namespace (None: of all that are cached): what a live list must ask for to find the same."""
+        if namespace:
+            return [replace(self._of(namespace).selection, namespace=namespace)]
+        return [informer.selection for informer in self.informers]
 
     def store(self, namespace: str) -> Store:
         """The store that covers a namespace. Raises `NotCached` when none does."""
@@ -107,28 +118,31 @@ class Caches:
         self._registrations: list[Registration] = []
         self._by_kind: dict[tuple[str, str], Lister] = {}
         self._by_name: dict[str, Resource] = {}
-        self._indexes: dict[tuple[str, str], set[str]] = {}
+        self._indexes: dict[tuple[str, str], dict[str, IndexFunction]] = {}
         self._lock = threading.Lock()
         self.own: Lister
 
-    def bind(self) -> None:
+    def bind(self, cancel: Cancel | None = None) -> None:
         """Resolve the kinds and take the informers. After a failure nothing is held, and it may be tried again.
+
+        `cancel` ends it from another thread.
 
         Raises:
             KindNotFound: a kind is not served (yet).
             AmbiguousKind: a kind must be written with its group.
             UsageError: a kind that cannot be reconciled as declared.
             ApiError, ConnectionFailed: discovery failed.
+            Cancelled: it was ended.
         """
         try:
-            self._bind()
+            self._bind(cancel)
         except BaseException:
             self.release()
             raise
 
-    def _bind(self) -> None:
+    def _bind(self, cancel: Cancel | None) -> None:
         made = self._made
-        resolved = {name: self._client.discovery.resolve(name) for name in made.kinds()}
+        resolved = {name: self._client.discovery.resolve(name, cancel=cancel) for name in made.kinds()}
         own = resolved[made.kind]
         reads = {(resolved[name].group, resolved[name].kind) for name in (made.kind, *made.reads)}
         for name, resource in resolved.items():
@@ -155,7 +169,7 @@ class Caches:
         for name, indexes in made.indexes.items():
             lister = self._by_kind[resolved[name].group, resolved[name].kind]
             for index, function in indexes.items():
-                self._indexes.setdefault((lister.resource.group, lister.resource.kind), set()).add(index)
+                self._indexes.setdefault((lister.resource.group, lister.resource.kind), {})[index] = function
                 for informer in lister.informers:
                     informer.add_index(self._index_name(index), function)
 
@@ -231,9 +245,27 @@ class Caches:
 
     def by_index(self, name: str, index: str, value: str) -> Objects:
         """What an index of this reconciler holds under a value. Raises `UsageError` for an index that does not exist."""
-        lister = self.lister(name)
-        known = self._indexes.get((lister.resource.group, lister.resource.kind), set())
+        self._index(name, index)
+        return self.lister(name).by_index(self._index_name(index), value)
+
+    def found_by(self, name: str, index: str, value: str, objects: Iterable[Object]) -> Objects:
+        """Those of the objects, read live, that the index would hold under the value. Errors as for `by_index`."""
+        function, metadata_only = self._index(name, index), self.lister(name).metadata_only
+
+        def values(obj: Object) -> set[str]:
+            seen = {field: obj[field] for field in ("apiVersion", "kind", "metadata")} if metadata_only else obj
+            try:
+                return {str(found) for found in function(clone(seen))}
+            except Exception:  # noqa: BLE001  # as in the cache: what an index fails for is not found by it
+                _log.debug("index %r over %s failed for an object that was read live", index, name, exc_info=True)
+                return set()
+
+        return [obj for obj in objects if value in values(obj)]
+
+    def _index(self, name: str, index: str) -> IndexFunction:
+        resource = self.lister(name).resource
+        known = self._indexes.get((resource.group, resource.kind), {})
         if index not in known:
             hint = suggest(index, known) if known else f"; write one with @{self._made.name}.index({name!r}, {index!r})"
             raise UsageError(f"{self._made.name} has no index {index!r} over {name}{hint}")
-        return lister.by_index(self._index_name(index), value)
+        return known[index]

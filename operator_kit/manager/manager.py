@@ -19,11 +19,12 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from operator_kit.api import Cancel
 from operator_kit.cache import Informers, ReflectorSettings
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller import Controller, EventRecorder, Limits, Reconciler, Registry
 from operator_kit.controller.aio import LoopThread
-from operator_kit.errors import ApiError, ConnectionFailed, KindNotFound, UsageError
+from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, KindNotFound, UsageError
 from operator_kit.manager.complaints import Complaints
 from operator_kit.manager.exits import ExitCode
 from operator_kit.manager.metrics import informer_families
@@ -85,6 +86,7 @@ class Manager:
         self._client = client
         self._stop = Signal(self._clock)
         self._done = Signal(self._clock)
+        self._searches = Cancel(self._clock)  # ends what is asked of discovery, should it hang
         self._loop = LoopThread()
         self.recorder = EventRecorder(client, clock=self._clock, timeout=self.settings.request_timeout)
         self.informers = Informers(
@@ -125,7 +127,7 @@ class Manager:
             binder.start()
             code = self._until_stopped(binds, began)
         finally:
-            self._stop.set()
+            self.stop()
             stuck = self._shut_down(binder)
             self._done.set()
         if self._fatal is not None:
@@ -135,6 +137,7 @@ class Manager:
     def stop(self) -> None:
         """Ask `run` to stop and return. From any thread, and from a signal handler."""
         self._stop.set()
+        self._searches.cancel()
 
     @property
     def stopping(self) -> bool:
@@ -231,11 +234,13 @@ class Manager:
         troubles += [status.problem for status in self.informers.status() if status.problem]
         code = ExitCode.NOT_SYNCED
         try:
-            self._client.discovery.refresh()
+            self._client.discovery.refresh(cancel=self._searches)
         except ConnectionFailed as exc:
             code, troubles = ExitCode.UNREACHABLE, [str(exc)]
         except ApiError as exc:
             troubles.append(str(exc))
+        except Cancelled:
+            return ExitCode.OK  # it was asked to stop meanwhile
         text = troubles[0] if troubles else "the caches are not synced"
         _log.error("giving up after %s: %s", format_duration(self.settings.cache_sync_timeout), text)
         return code
@@ -283,8 +288,10 @@ class Manager:
         name = bind.controller.name
         try:
             if bind.missing:
-                self._client.discovery.refresh()
-            bind.controller.bind()
+                self._client.discovery.refresh(cancel=self._searches)
+            bind.controller.bind(self._searches)
+        except Cancelled:
+            return  # by a stop
         except KindNotFound as exc:
             self._trouble(name, f"{name} waits: {exc}")
             bind.missing = True
@@ -316,7 +323,7 @@ class Manager:
         for controller in self.controllers:
             controller.stop()
         if binder.ident is not None:
-            binder.join(max(CLOSE_TIMEOUT, deadline - self._clock.monotonic()))  # at most one call to discovery
+            binder.join(max(CLOSE_TIMEOUT, deadline - self._clock.monotonic()))  # its calls are cancelled: it ends at once
         stuck = [key for controller in self.controllers for key in controller.join(deadline)]
         if stuck and sum(controller.cancel() for controller in self.controllers):
             deadline = self._clock.monotonic() + CANCEL_GRACE

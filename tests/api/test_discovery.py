@@ -43,7 +43,7 @@ class Server:
         self.broken: set[str] = set()
         self.asked: list[str] = []
 
-    def __call__(self, path: str, accept: str) -> dict[str, Any]:
+    def __call__(self, path: str, accept: str, cancel: Any) -> dict[str, Any]:
         self.asked.append(path)
         if path in self.broken:
             raise ServerError("the server is down", status=503)
@@ -210,7 +210,7 @@ def test_a_server_that_cannot_be_asked_at_all_is_an_error_and_nothing_is_forgott
         discovery.resolve("Website")
     assert discovery.resolve("Secret").plural == "secrets"
 
-    def unreachable(path: str, accept: str) -> dict[str, Any]:
+    def unreachable(path: str, accept: str, cancel: Any) -> dict[str, Any]:
         raise ConnectionFailed("no answer")
 
     with pytest.raises(ConnectionFailed):

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from operator_kit.api import Selection
+from operator_kit.api.page import Page
 from operator_kit.cache.records import Change, Entry, encode
 from operator_kit.cache.waits import Write, seen
 from operator_kit.clock import Clock
@@ -14,7 +16,8 @@ from operator_kit.controller import Controller, EventRecorder, Limits, Reconcile
 from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.status import merged
 from operator_kit.errors import Conflict, Invalid, KindNotFound, NotFound
-from operator_kit.objects import Object, Resource, key_of, resource_version_of
+from operator_kit.objects import Object, Resource, key_of, namespace_of, resource_version_of
+from operator_kit.selectors import LabelSelector
 
 VERBS = frozenset({"get", "list", "watch", "create", "patch", "update", "delete"})
 FOO = Resource("example.com", "v1", "Foo", "foos", verbs=VERBS, subresources=frozenset({"status"}))
@@ -35,7 +38,7 @@ def foo(name: str = "a", namespace: str = "default", **more: Any) -> Object:
 
 
 class FakeDiscovery:
-    def resolve(self, name: str) -> Resource:
+    def resolve(self, name: str, **_: Any) -> Resource:
         for resource in KINDS:
             if name in {resource.kind, f"{resource.kind}.{resource.group}", f"{resource.api_version}/{resource.kind}"}:
                 return resource
@@ -61,7 +64,7 @@ class FakeClient:
         self._lock = threading.RLock()
 
     def writes(self) -> list[tuple[str, str, str]]:
-        return [call for call in self.calls if call[0] != "get" and call[1] != "Event"]
+        return [call for call in self.calls if call[0] not in {"get", "list"} and call[1] != "Event"]
 
     def put(self, kind: Resource, obj: Object) -> Object:
         with self._lock:
@@ -91,6 +94,24 @@ class FakeClient:
             if (kind, key) not in self.objects:
                 raise NotFound("gone", status=404, reason="NotFound")
             return clone(self.objects[kind, key])
+
+    def guarded(self, guard: Callable[[str], float]) -> FakeClient:
+        guard("GET")
+        return self
+
+    def list_all(self, kind: Resource, namespace: str | None = None, *, label_selector: str = "", **_: Any) -> Page:
+        self._began("list", kind, namespace or "*")
+        selector = LabelSelector.parse(label_selector)
+        with self._lock:
+            return Page(
+                [
+                    clone(obj)
+                    for (of, _key), obj in self.objects.items()
+                    if of == kind
+                    and namespace in {None, namespace_of(obj)}
+                    and selector.matches(obj["metadata"].get("labels") or {})
+                ]
+            )
 
     def create(self, kind: Resource, obj: Mapping[str, Any], *, namespace: str | None = None, **_: Any) -> Object:
         self._began("create", kind, key_of(obj), clone(dict(obj)))
@@ -224,6 +245,7 @@ class FakeInformer:
         self.resource = resource
         self.namespace = namespace
         self.metadata_only = metadata_only
+        self.selection = Selection(resource, namespace, metadata_only=metadata_only)
         self.store = FakeStore()
         self.handlers: list[Callable[[Change], None]] = []
         self.released = False

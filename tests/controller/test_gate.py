@@ -67,6 +67,46 @@ def test_at_the_limit_the_run_reads_live_instead(bench: Bench, clock: FakeClock)
     assert bench.client.calls == [("get", "Foo", "default/a"), ("get", "ConfigMap", "default/child")]
 
 
+def test_a_live_run_lists_children_and_indexes_live_too(clock: FakeClock) -> None:
+    told: list[list[str]] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply(CHILD)
+        found = (
+            ctx.list("v1/ConfigMap"),
+            ctx.list("v1/ConfigMap", selector="app=x"),
+            ctx.list("v1/ConfigMap", namespace="*", selector="app in (x, y)"),
+            ctx.children("v1/ConfigMap"),
+            ctx.by_index("v1/ConfigMap", "colour", "red"),
+        )
+        told.extend([sorted(item["metadata"]["name"] for item in items) for items in found])
+
+    def config_map(name: str, namespace: str = "default", **labels: str) -> Object:
+        meta = {"name": name, "namespace": namespace, "uid": name, "resourceVersion": "1", "labels": labels}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+
+    made = registry_of(function, owns=["v1/ConfigMap"])
+
+    @made.index("v1/ConfigMap", "colour")
+    def colour(obj: Object) -> list[str]:
+        return [obj["metadata"]["labels"]["colour"]]  # fails for what has none: that is not found by it
+
+    one = Bench(made, clock=clock, echo=False)
+    one.have(foo())
+    one.reconcile()
+    assert told == [[], [], [], [], []]
+    told.clear()
+    # What the cache does not show: another's red one, an owned one, one of another namespace.
+    one.client.put(CONFIG_MAP, config_map("red", colour="red", app="x"))
+    one.client.put(CONFIG_MAP, config_map("far", "elsewhere", app="y"))
+    clock.advance(5)
+    one.controller.queue.add("default/a")
+    one.reconcile()
+    assert told == [["child", "red"], ["red"], ["far", "red"], ["child"], ["red"]]
+    assert one.controller.errors() == {}
+    one.close()
+
+
 def test_a_live_run_of_an_object_that_is_gone_does_nothing(bench: Bench, clock: FakeClock) -> None:
     bench.reconcile()
     del bench.client.objects[FOO, "default/a"]

@@ -305,6 +305,16 @@ def test_stopping_before_anything_is_found_is_quick_and_clean(cluster: Cluster) 
     assert operator.stop() is ExitCode.OK
 
 
+def test_a_stop_while_discovery_hangs_does_not_wait_for_it(cluster: Cluster) -> None:
+    hang = cluster.sandbox.faults.add(action="hang", verb="discovery")
+    operator = cluster.start(registry_of(steady), shutdown_timeout=60)
+    eventually(lambda: cluster.sandbox.faults.struck(hang), "the request that hangs")
+    operator.manager.stop()
+    operator.thread.join(10)  # the request itself would take 30 s until it is given up
+    assert not operator.thread.is_alive()
+    assert operator.codes == [ExitCode.OK]
+
+
 def test_metrics_tell_of_controllers_queues_and_caches(foos: Cluster) -> None:
     make(foos, "a")
     operator = foos.converge(registry_of(steady, owns=["v1/ConfigMap"]))
