@@ -1,0 +1,54 @@
+"""The chart as others get it: it passes Helm's own lint, and its page says what its values are."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from typing import Any
+
+import pytest
+import yaml
+
+import operator_kit
+from tests.chart import helm, values
+
+
+@pytest.mark.parametrize("kube_version", ["v1.27.0", "v1.36.0"])
+def test_helm_lint_is_strict_and_has_nothing_to_say(kube_version: str) -> None:
+    answer = helm.helm_python.lint(helm.CHART, {}, strict=True, kube_version=kube_version)
+    serious = [message for message in answer["messages"] if message["severity"] > 1]  # 1: "icon is recommended"
+    assert (answer["errors"], serious) == ([], [])
+
+
+def test_every_value_has_a_description() -> None:
+    assert [path for path, _ in values.leaves()] == list(values.descriptions())
+
+
+def test_the_table_of_values_on_the_charts_page_is_what_values_yaml_says() -> None:
+    assert values.table() in (helm.CHART / "README.md").read_text("utf-8"), "run: make manifests"
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    schema = json.loads((helm.CHART / "values.schema.json").read_text("utf-8"))
+
+    def known(node: dict[str, Any], value: Any, path: str) -> None:
+        if node.get("additionalProperties") is False and isinstance(value, dict):
+            extra = {"global"} if not path else {"claims", "limits", "requests"} if path == "resources" else set()
+            assert set(node["properties"]) - extra == set(value) - extra, path
+            for key, item in value.items():
+                known(node["properties"][key], item, f"{path}.{key}".lstrip("."))
+
+    known(schema, values.defaults(), "")
+
+
+def test_the_versions_of_chart_and_project_are_one() -> None:
+    chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text("utf-8"))
+    assert chart["appVersion"] == operator_kit.__version__
+
+
+def test_the_package_holds_what_the_chart_needs_and_no_more(tmp_path: Any) -> None:
+    with tarfile.open(helm.helm_python.package(helm.CHART, destination=tmp_path)) as package:
+        names = {name.removeprefix("operator-kit/") for name in package.getnames()}
+    assert {"Chart.yaml", "values.yaml", "values.schema.json", "README.md", "files/rules.yaml", "files/dashboard.json"} <= names
+    assert "crd-files/README.md" in names
+    assert not [name for name in names if name.startswith(("ci/", "."))] or ".helmignore" in names
