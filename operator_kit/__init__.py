@@ -10,21 +10,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from operator_kit.controller import AsyncContext, Context, Registry, Result, reconciler
+    from operator_kit.controller import (
+        AsyncContext,
+        AsyncTaskContext,
+        Context,
+        Registry,
+        Result,
+        TaskContext,
+        every,
+        on_shutdown,
+        on_startup,
+        reconciler,
+    )
     from operator_kit.errors import PermanentError, TemporaryError
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncContext", "Context", "PermanentError", "Registry", "Result", "TemporaryError", "__version__", "reconciler"]
+__all__ = [
+    "AsyncContext",
+    "AsyncTaskContext",
+    "Context",
+    "PermanentError",
+    "Registry",
+    "Result",
+    "TaskContext",
+    "TemporaryError",
+    "__version__",
+    "every",
+    "on_shutdown",
+    "on_startup",
+    "reconciler",
+]
 
 _HOME = {
-    "AsyncContext": "operator_kit.controller",
-    "Context": "operator_kit.controller",
-    "PermanentError": "operator_kit.errors",
-    "Registry": "operator_kit.controller",
-    "Result": "operator_kit.controller",
-    "TemporaryError": "operator_kit.errors",
-    "reconciler": "operator_kit.controller",
+    **dict.fromkeys(
+        ("AsyncContext", "AsyncTaskContext", "Context", "Registry", "Result", "TaskContext"), "operator_kit.controller"
+    ),
+    **dict.fromkeys(("every", "on_shutdown", "on_startup", "reconciler"), "operator_kit.controller"),
+    **dict.fromkeys(("PermanentError", "TemporaryError"), "operator_kit.errors"),
 }
 
 

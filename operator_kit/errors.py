@@ -19,6 +19,7 @@
     ├── DeadlineExceeded            a reconcile outlived its deadline and asked for more
     ├── NotLeader                   a write by a process that does not lead, or whose lease could have lapsed
     ├── ShutDown                    the queue is shut down
+    ├── StartupFailed               a function that runs before everything else raised
     └── Outcome                     control flow of a reconcile, not a defect
         ├── TemporaryError          try again, after `delay` seconds if given
         └── PermanentError          do not try again until the object changes
@@ -59,6 +60,7 @@ __all__ = [
     "RegistrationError",
     "ServerError",
     "ShutDown",
+    "StartupFailed",
     "TemporaryError",
     "TooManyRequests",
     "Unauthorized",
@@ -217,6 +219,10 @@ class NotLeader(OperatorKitError):
 
 class ShutDown(OperatorKitError):
     """The queue is shut down: nothing more is handed out."""
+
+
+class StartupFailed(OperatorKitError):
+    """An `@on_startup` function raised, so nothing was started. What it raised is the cause."""
 
 
 class Outcome(OperatorKitError):

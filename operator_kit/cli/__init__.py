@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import operator_kit
-from operator_kit.errors import ConfigError, RegistrationError, UsageError
+from operator_kit.errors import ConfigError, OperatorKitError, RegistrationError, StartupFailed, UsageError
 
 __all__ = ["COMMANDS", "exit_codes", "main"]
 
@@ -37,12 +37,14 @@ def exit_codes(*codes: int, ok: str = "") -> str:
     return "\n".join(["\b", "Exit codes:", *rows])
 
 
-def _code_of(error: UsageError) -> int:
+def _code_of(error: OperatorKitError) -> int:
     from operator_kit.manager.exits import ExitCode
 
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return code
+    if isinstance(error, StartupFailed):
+        return ExitCode.STARTUP
     if isinstance(error, ConfigError):
         return ExitCode.CONFIG
     if isinstance(error, RegistrationError) or type(error).__name__ == "TargetError":
@@ -72,7 +74,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except UsageError as exc:
+        except (UsageError, StartupFailed) as exc:
             logging.getLogger("operator_kit.cli").debug("where it came from:", exc_info=exc)
             click.echo(f"operator-kit: {exc}", err=True)
             ctx.exit(_code_of(exc))

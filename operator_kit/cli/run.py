@@ -116,7 +116,7 @@ def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: 
 
 
 def _threads(registry: Registry, settings: Settings) -> int:
-    return sum(made.workers or settings.workers for made in registry)
+    return sum(made.workers or settings.workers for made in registry) + len(registry.tasks)
 
 
 def _client(settings: Settings, metrics: Metrics, *, workers: int) -> Client:
@@ -158,7 +158,7 @@ def _sandboxed(loads: tuple[str, ...], registry: Registry, settings: Settings, m
             raise ConfigError(f"--load: {exc}") from exc
         kubeconfig = Path(folder) / "kubeconfig"
         server.write_kubeconfig(kubeconfig)
-        kind = next(iter(registry)).kind.rpartition("/")[2].partition(".")[0].lower()
+        kind = next((made.kind.rpartition("/")[2].partition(".")[0].lower() for made in registry), "all")
         click.echo(f"sandbox: {server.url}, everything in memory; try it from another terminal:")
         click.echo(f"    kubectl --kubeconfig {kubeconfig} get {kind} -A")
         yield _client(_with_kubeconfig(settings, str(kubeconfig)), metrics, workers=_threads(registry, settings))

@@ -8,6 +8,8 @@ loop goes on. So the loop never blocks, calls of one reconcile never overlap, an
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import logging
 import threading
 from collections import deque
@@ -17,10 +19,17 @@ from typing import Any, TypeVar
 from operator_kit.clock import Clock
 from operator_kit.errors import DeadlineExceeded
 
-__all__ = ["AsyncRun", "LoopThread"]
+__all__ = ["AsyncRun", "LoopThread", "is_async"]
 
 _T = TypeVar("_T")
 _log = logging.getLogger("operator_kit.controller")
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it makes a coroutine."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # an object with an async __call__
 
 
 class LoopThread:

@@ -31,6 +31,7 @@ from operator_kit.controller.listers import Caches
 from operator_kit.controller.outcome import Action, Decision, describe_error
 from operator_kit.controller.report import FailureLog
 from operator_kit.controller.run import Finished, Runner
+from operator_kit.controller.run_metrics import RunMetrics
 from operator_kit.controller.sources import mapped_source, own_source, owner_source
 from operator_kit.errors import ShutDown
 from operator_kit.objects import split_key
@@ -67,12 +68,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RunningKey:
-    """A key that is being reconciled: for how many seconds, and on which thread."""
+    """A key that is being reconciled, or another function of the author's that runs: for how many seconds, and on which thread.
+
+    `key` is empty for what belongs to no object; its text says then what it is.
+    """
 
     controller: str
     key: str
     seconds: float
     thread: str
+    what: str = ""
+
+    def __str__(self) -> str:
+        return self.what or f"{self.controller}: the reconcile of {self.key}"
 
 
 @dataclass(slots=True)
@@ -104,6 +112,7 @@ class Controller:
     ) -> None:
         self.made = made
         self.name = made.name
+        self.leader = made.leader
         self._client = client
         self._recorder = recorder
         self._clock = clock or Clock()
@@ -130,38 +139,7 @@ class Controller:
         self._reasons: dict[str, str] = {}  # under the lock; why a key runs next, for logs
         self._running: dict[str, tuple[float, str]] = {}  # under the lock
         self.runs = 0  # under the lock; how many reconciles have ended
-        labels = ("controller",)
-        self._total = self._metrics.counter(
-            "controller_runtime_reconcile_total", "Total number of reconciliations per controller", ("controller", "result")
-        )
-        self._errors = self._metrics.counter(
-            "controller_runtime_reconcile_errors_total", "Total number of reconciliation errors per controller", labels
-        )
-        self._terminal = self._metrics.counter(
-            "controller_runtime_terminal_reconcile_errors_total",
-            "Total number of terminal reconciliation errors per controller",
-            labels,
-        )
-        self._panics = self._metrics.counter(
-            "controller_runtime_reconcile_panics_total", "Total number of reconciliation panics per controller", labels
-        )
-        self._timeouts = self._metrics.counter(
-            "controller_runtime_reconcile_timeouts_total", "Total number of reconciliation timeouts per controller", labels
-        )
-        self._seconds = self._metrics.histogram(
-            "controller_runtime_reconcile_time_seconds", "Length of time per reconciliation per controller", labels
-        )
-        self._active = self._metrics.gauge(
-            "controller_runtime_active_workers", "Number of currently used workers per controller", labels
-        )
-        for counter in (self._errors, self._terminal, self._panics, self._timeouts):
-            counter.inc(self.name, by=0)
-        for result in ("success", "error", "requeue", "requeue_after"):
-            self._total.inc(self.name, result, by=0)
-        self._active.set(0, self.name)
-        self._metrics.gauge(
-            "controller_runtime_max_concurrent_reconciles", "Maximum number of concurrent reconciles per controller", labels
-        ).set(self.workers, self.name)
+        self._counts = RunMetrics(self._metrics, made.name, self.workers)
 
     # ------------------------------------------------------------------ life
 
@@ -349,7 +327,7 @@ class Controller:
         began = self._clock.monotonic()
         with self._lock:
             self._running[key] = (began, threading.current_thread().name)
-        self._active.inc(self.name)
+        self._counts.began()
         try:
             with bound(**fields):
                 finished = runner.run(obj, log=log, attempt=attempt, timeout=self._timeout or None, live=verdict is Verdict.LIVE)
@@ -359,21 +337,9 @@ class Controller:
             with self._lock:
                 del self._running[key]
                 self.runs += 1
-            self._active.inc(self.name, by=-1)
-        self._count(finished.decision, seconds)
+            self._counts.ended()
+        self._counts.count(finished.decision, seconds)
         self._conclude(key, entry, finished, seconds, log)
-
-    def _count(self, decision: Decision, seconds: float) -> None:
-        self._seconds.observe(seconds, self.name)
-        self._total.inc(self.name, decision.result)
-        if decision.failed:
-            self._errors.inc(self.name)
-        if decision.action is Action.GIVE_UP:
-            self._terminal.inc(self.name)
-        if decision.error is not None and not isinstance(decision.error, Exception):
-            self._panics.inc(self.name)
-        if decision.timed_out:
-            self._timeouts.inc(self.name)
 
     def _conclude(self, key: str, entry: Entry, finished: Finished, seconds: float, log: BoundLogger) -> None:
         """Tell the queue what the outcome means, and the log."""

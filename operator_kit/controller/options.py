@@ -20,7 +20,18 @@ from operator_kit.predicates import Predicate
 from operator_kit.selectors import LabelSelector
 from operator_kit.settings import parse_duration, suggest
 
-__all__ = ["RECONCILER", "Mapper", "Options", "check_function", "check_kind", "checked", "name_of", "where"]
+__all__ = [
+    "RECONCILER",
+    "TASK",
+    "Mapper",
+    "Options",
+    "check_function",
+    "check_interval",
+    "check_kind",
+    "checked",
+    "name_of",
+    "where",
+]
 
 Mapper: TypeAlias = Callable[[Object], Iterable[str] | str | None]
 """From an object of a watched kind to the keys (`"namespace/name"`) that must be reconciled because of it."""
@@ -155,7 +166,7 @@ def _duration(value: Any) -> float | None:
     return None if value is None else parse_duration(value)
 
 
-def interval(value: Any) -> float:
+def check_interval(value: Any) -> float:
     """A duration of more than zero, in seconds. Raises `ValueError`."""
     seconds = parse_duration(value)
     if seconds <= 0:
@@ -214,7 +225,14 @@ RECONCILER: dict[str, tuple[Any, _Check]] = {
     "namespaces": ((), _namespaces),
     "predicates": (None, _predicates),
     "permissions": ((), declared),
-    "requeue_every": (None, lambda value: None if value is None else interval(value)),
+    "requeue_every": (None, lambda value: None if value is None else check_interval(value)),
     "leader": (True, _flag),
 }
 """The options of `@reconciler`, each with its default and its check."""
+
+TASK: dict[str, tuple[Any, _Check]] = {
+    "name": ("", _name),
+    "timeout": (None, _duration),
+    "leader": (True, _flag),
+}
+"""The options of `@every`."""

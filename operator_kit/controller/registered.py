@@ -1,4 +1,4 @@
-"""What a registry holds: a reconcile function with its options."""
+"""What a registry holds: reconcile functions, tasks and hooks, each with its options, all of them checked."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from operator_kit.settings import suggest
 if TYPE_CHECKING:
     from operator_kit.controller.async_context import AsyncContext
     from operator_kit.controller.context import Context
+    from operator_kit.controller.task_context import AsyncTaskContext, TaskContext
     from operator_kit.permissions import Permission, PolicyRule
     from operator_kit.predicates import Predicate
 
-__all__ = ["CleanupFunction", "Function", "IndexFunction", "Reconciler"]
+__all__ = ["CleanupFunction", "Function", "Hook", "HookFunction", "IndexFunction", "Reconciler", "Task", "TaskFunction"]
 
 _T = TypeVar("_T")
 Function: TypeAlias = "Callable[[_T, Context], Result | None] | Callable[[_T, AsyncContext], Awaitable[Result | None]]"
 """What `@reconciler` decorates: it takes the object and the context, and is plain or asynchronous."""
 CleanupFunction: TypeAlias = "Callable[[Any, Context], None] | Callable[[Any, AsyncContext], Awaitable[None]]"
+TaskFunction: TypeAlias = "Callable[[TaskContext], Result | None] | Callable[[AsyncTaskContext], Awaitable[Result | None]]"
+"""What `@every` decorates."""
+HookFunction: TypeAlias = "Callable[[TaskContext], None] | Callable[[AsyncTaskContext], Awaitable[None]]"
+"""What `@on_startup` and `@on_shutdown` decorate."""
 IndexFunction: TypeAlias = Callable[[Object], Iterable[str]]
 """From an object to the values it is found under."""
 
@@ -120,3 +125,55 @@ class Reconciler:
 
     def __repr__(self) -> str:
         return f"<Reconciler {self.name} for {self.kind} at {self.where}>"
+
+
+class Task:
+    """One function that runs again and again and belongs to no object; see `Registry.every`. Callable as the function.
+
+    Attributes:
+        interval: seconds from the end of a run to the beginning of the next, give or take a tenth.
+        name: names it in logs and metrics, as a controller.
+        timeout: seconds one run may take, or None for the operator's setting.
+        leader: whether it runs only where the process leads.
+        where: `"file.py:12"`, where the decorator stands.
+    """
+
+    def __init__(self, function: TaskFunction, interval: float, place: str, options: Mapping[str, Any]) -> None:
+        check_function(place, function, ("ctx",))
+        self.function = function
+        self.interval = interval
+        self.where = place
+        self.name: str = options["name"]
+        self.timeout: float | None = options["timeout"]
+        self.leader: bool = options["leader"]
+
+    def __call__(self, ctx: Any) -> Any:
+        """Call the function that was decorated."""
+        return self.function(ctx)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name} at {self.where}>"
+
+
+class Hook:
+    """One function that runs when the operator starts, or when it has stopped. Callable as the function.
+
+    Attributes:
+        moment: `"on_startup"` or `"on_shutdown"`.
+        name: of the function.
+        where: `"file.py:12"`, where the decorator stands.
+    """
+
+    def __init__(self, function: HookFunction, moment: str, place: str) -> None:
+        check_function(place, function, ("ctx",))
+        self.function = function
+        self.moment = moment
+        self.name = name_of(function)
+        self.where = place
+
+    def __call__(self, ctx: Any) -> Any:
+        """Call the function that was decorated."""
+        return self.function(ctx)
+
+    def __repr__(self) -> str:
+        return f"<Hook {self.moment} {self.name} at {self.where}>"

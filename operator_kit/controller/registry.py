@@ -1,7 +1,7 @@
 """Where authors register: a `Registry`, and the decorators over the default registry.
 
 A registry is an object; a test makes its own (`registry = Registry()`, `@registry.reconciler("Foo")`). The module-level
-`reconciler` writes to the default registry, which `operator-kit run` collects while it loads its targets. What a decorator
+decorators write to the default registry, which `operator-kit run` collects while it loads its targets. What a decorator
 refuses it refuses where it stands (`options.py`).
 """
 
@@ -10,22 +10,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, Never, TypeVar, Unpack, overload
 
-from operator_kit.controller.options import RECONCILER, Options, check_kind, checked, where
-from operator_kit.controller.registered import Function, Reconciler
+from operator_kit.controller.options import RECONCILER, TASK, Options, check_interval, check_kind, checked, name_of, where
+from operator_kit.controller.outcome import Duration
+from operator_kit.controller.registered import Function, Hook, HookFunction, Reconciler, Task, TaskFunction
 from operator_kit.controller.typed import kind_of_model
 from operator_kit.errors import RegistrationError
 from operator_kit.objects import Object
 from operator_kit.permissions import Permission, PolicyRule, declared
 
-__all__ = ["Registry", "collect", "default_registry", "reconciler"]
+__all__ = ["Registry", "collect", "default_registry", "every", "on_shutdown", "on_startup", "reconciler"]
 
 _T = TypeVar("_T")
 
 
 class Registry:
-    """A set of reconcilers, each with a name of its own.
+    """A set of reconcilers and tasks, each with a name of its own, and of hooks. Iterating it gives the reconcilers.
 
     Args:
         permissions: what the code of the whole operator does besides, as in `reconciler`. Raises `RegistrationError` for what is
@@ -38,7 +39,8 @@ class Registry:
             self.permissions = declared(permissions)
         except (TypeError, ValueError) as exc:
             raise RegistrationError(f"{where(2)}: Registry(permissions=…): {exc}") from None
-        self._reconcilers: dict[str, Reconciler] = {}
+        self._named: dict[str, Reconciler | Task] = {}
+        self._hooks: list[Hook] = []
 
     @overload
     def reconciler(self, kind: str, **options: Unpack[Options]) -> Callable[[Function[Object]], Reconciler]: ...
@@ -92,25 +94,105 @@ class Registry:
 
         return register
 
-    def add(self, made: Reconciler) -> None:
-        """Put a reconciler in. Raises `RegistrationError` when its name is taken."""
+    def every(
+        self, interval: Duration, *, name: str = "", leader: bool = True, timeout: Duration | None = None, **unknown: Never
+    ) -> Callable[[TaskFunction], Task]:
+        """Decorator: a task, which belongs to no object. The function takes a `TaskContext` and may be `async`.
+
+        It runs when the operator has started, and again an interval after each run has ended, give or take a tenth; never twice
+        at once. A run that fails is tried again after a backoff that is no longer than the interval, and is counted and logged as
+        a reconcile's failure is.
+
+        Args:
+            interval: seconds, `"5m"`, a timedelta.
+            name: names it in logs and metrics; that of the function by default.
+            leader: run only in the process that leads, where there are several.
+            timeout: limit of one run, 0 for none; `--reconcile-timeout` unless given.
+            **unknown: nothing; a type checker refuses other names, and so does the decorator.
+
+        Raises:
+            RegistrationError: as for `reconciler`.
+        """
+        return self._every(where(2), interval, {"name": name, "leader": leader, "timeout": timeout, **unknown})
+
+    def _every(self, place: str, interval: Duration, options: Mapping[str, Any]) -> Callable[[TaskFunction], Task]:
+        decorator = f"@every({interval!r}"
+        try:
+            seconds = check_interval(interval)
+        except (TypeError, ValueError) as exc:
+            raise RegistrationError(f'{place}: {decorator}): {exc}; such as @every("5m")') from None
+        checked(decorator, place, {**options, "name": options["name"] or "task"}, TASK)
+
+        def register(function: TaskFunction) -> Task:
+            name = options["name"] or name_of(function).strip("_").replace("_", "-").lower()
+            made = Task(function, seconds, place, checked(decorator, place, {**options, "name": name}, TASK))
+            self.add(made)
+            return made
+
+        return register
+
+    def on_startup(self, function: HookFunction) -> Hook:
+        """Decorator: what runs before anything is watched or reconciled. It takes a `TaskContext` and may be `async`.
+
+        Hooks run one after the other, in the order in which they are written, in every process, leader or not. One that raises
+        ends the operator with an exit code of its own. There is no time limit; `ctx.stopping` is set when it is told to stop.
+        """
+        return self._hook("on_startup", where(2), function)
+
+    def on_shutdown(self, function: HookFunction) -> Hook:
+        """Decorator: what runs after every worker has ended. It takes a `TaskContext` and may be `async`.
+
+        Hooks run one after the other, the last one written first, also after a startup that failed. All of them share what is
+        left of `--shutdown-timeout`; one that raises is logged and keeps no other from running. They do not run when a reconcile
+        outlives that timeout: the process then ends at once.
+        """
+        return self._hook("on_shutdown", where(2), function)
+
+    def _hook(self, moment: str, place: str, function: HookFunction) -> Hook:
+        made = Hook(function, moment, place)
+        self.add(made)
+        return made
+
+    def add(self, made: Reconciler | Task | Hook) -> None:
+        """Put in what a decorator has made, unless it is in already. Raises `RegistrationError` when its name is taken."""
         with self._lock:
-            other = self._reconcilers.setdefault(made.name, made)
+            if isinstance(made, Hook):
+                if made not in self._hooks:
+                    self._hooks.append(made)
+                return
+            other = self._named.setdefault(made.name, made)
         if other is not made:
-            raise RegistrationError(
-                f"{made.where}: a reconciler named {made.name} exists at {other.where}; "
-                f"two need names: @reconciler({made.kind!r}, name=…)"
-            )
+            what = "a reconciler" if isinstance(other, Reconciler) else "a task"
+            again = f"@reconciler({made.kind!r}, name=…)" if isinstance(made, Reconciler) else "@every(…, name=…)"
+            raise RegistrationError(f"{made.where}: {what} named {made.name} exists at {other.where}; two need names: {again}")
+
+    def include(self, other: Registry) -> None:
+        """Put everything in that another registry holds. Raises `RegistrationError` when a name is taken."""
+        self.permissions = tuple(dict.fromkeys((*self.permissions, *other.permissions)))
+        for made in (*other, *other.tasks, *other.hooks()):
+            self.add(made)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What `every` has put in."""
+        with self._lock:
+            return tuple(made for made in self._named.values() if isinstance(made, Task))
+
+    def hooks(self, moment: str = "") -> tuple[Hook, ...]:
+        """The hooks of `"on_startup"` or `"on_shutdown"`, or all, as they were written."""
+        with self._lock:
+            return tuple(hook for hook in self._hooks if not moment or hook.moment == moment)
 
     def __iter__(self) -> Iterator[Reconciler]:
         with self._lock:
-            return iter(list(self._reconcilers.values()))
+            return iter([made for made in self._named.values() if isinstance(made, Reconciler)])
 
     def __len__(self) -> int:
-        return len(self._reconcilers)
+        """How many reconcilers and tasks there are: what runs."""
+        return len(self._named)
 
     def __repr__(self) -> str:
-        return f"<Registry {', '.join(self._reconcilers) or 'empty'}>"
+        return f"<Registry {', '.join(self._named) or 'empty'}>"
 
 
 _default = Registry()
@@ -118,13 +200,13 @@ _default_lock = threading.Lock()
 
 
 def default_registry() -> Registry:
-    """The registry the module-level `reconciler` writes to."""
+    """The registry the module-level decorators write to."""
     return _default
 
 
 @contextmanager
 def collect(registry: Registry) -> Iterator[Registry]:
-    """While it lasts, the module-level `reconciler` writes to this registry: how the command line loads its targets."""
+    """While it lasts, the module-level decorators write to this registry: how the command line loads its targets."""
     global _default  # noqa: PLW0603  # the one global of the room; swapped under its lock, and only while targets are loaded
     with _default_lock:
         before, _default = _default, registry
@@ -145,3 +227,20 @@ def reconciler(kind: type[_T], **options: Unpack[Options]) -> Callable[[Function
 def reconciler(kind: str | type[Any], **options: Any) -> Callable[[Function[Any]], Reconciler]:
     """Decorator: register a reconcile function with the default registry. See `Registry.reconciler`."""
     return _default._reconciler(where(2), kind, options)  # noqa: SLF001  # one room; the method is not for authors
+
+
+def every(
+    interval: Duration, *, name: str = "", leader: bool = True, timeout: Duration | None = None, **unknown: Never
+) -> Callable[[TaskFunction], Task]:
+    """Decorator: register a task with the default registry. See `Registry.every`."""
+    return _default._every(where(2), interval, {"name": name, "leader": leader, "timeout": timeout, **unknown})  # noqa: SLF001
+
+
+def on_startup(function: HookFunction) -> Hook:
+    """Decorator: register what runs first with the default registry. See `Registry.on_startup`."""
+    return _default._hook("on_startup", where(2), function)  # noqa: SLF001
+
+
+def on_shutdown(function: HookFunction) -> Hook:
+    """Decorator: register what runs last with the default registry. See `Registry.on_shutdown`."""
+    return _default._hook("on_shutdown", where(2), function)  # noqa: SLF001

@@ -11,8 +11,6 @@ never fails has none.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
 import threading
 from collections.abc import Callable
@@ -20,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from operator_kit.codec import clone
-from operator_kit.controller.aio import AsyncRun, LoopThread
+from operator_kit.controller.aio import AsyncRun, LoopThread, is_async
 from operator_kit.controller.async_context import AsyncContext
 from operator_kit.controller.context import Context, Run, Scope, Write
 from operator_kit.controller.finalizers import add_finalizer, finalizers_of, remove_finalizer
@@ -138,7 +136,7 @@ class Runner:
     def _call(self, function: Callable[..., Any], run: Run, context: Context) -> Decision:
         try:
             given = self._given(run, context)
-            if _is_async(function):
+            if is_async(function):
                 return decide(self._call_async(function, given, run, context))
             return decide(function(given, context))
         except BaseException as exc:  # noqa: BLE001  # SystemExit included: one object must not end the operator
@@ -268,9 +266,3 @@ def _reason(error: BaseException) -> str:
         return error.reason
     name = type(error).__name__
     return name if isinstance(error, OperatorKitError) or name.isidentifier() else "Failed"
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # an object with an async __call__

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 6
     NOT_SYNCED = 7
     STUCK = 8
+    STARTUP = 9
 
 
 MEANINGS: dict[ExitCode, str] = {
@@ -31,5 +32,6 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.UNREACHABLE: "with --exit-when-idle: the API server did not answer in time",
     ExitCode.NOT_SYNCED: "with --exit-when-idle: a kind was not there, or not readable, in time",
     ExitCode.STUCK: "a reconcile outlived --shutdown-timeout",
+    ExitCode.STARTUP: "an @on_startup function raised",
 }
 """What each means, for `--help`. 128 and more: ended at once by a second signal, the signal's number added."""

@@ -22,7 +22,18 @@ from typing import TYPE_CHECKING
 from operator_kit.api import Cancel
 from operator_kit.cache import Informers, ReflectorSettings
 from operator_kit.clock import Clock, Signal
-from operator_kit.controller import Controller, EventRecorder, Limits, Reconciler, Registry
+from operator_kit.controller import (
+    Controller,
+    EventRecorder,
+    Hooks,
+    Limits,
+    Reconciler,
+    Registry,
+    Runnable,
+    RunningKey,
+    Task,
+    TaskRunner,
+)
 from operator_kit.controller.aio import LoopThread
 from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, KindNotFound, UsageError
 from operator_kit.manager.complaints import Complaints
@@ -51,7 +62,7 @@ _log = logging.getLogger("operator_kit.manager")
 class _Bind:
     """How far a controller is with finding its kinds. Only the binder's thread touches it, but for `done`."""
 
-    controller: Controller
+    controller: Runnable
     done: bool = False
     missing: bool = False  # a kind was not served the last time
     next_try: float = 0.0
@@ -95,6 +106,15 @@ class Manager:
         self.metrics.register(lambda: informer_families(self.informers))
         self._registry = registry
         self.controllers: tuple[Controller, ...] = ()
+        self.runnables: tuple[Runnable, ...] = ()  # the controllers and the tasks
+        self._hooks = Hooks(
+            registry,
+            client,
+            loop=self._loop,
+            clock=self._clock,
+            stopping=self._stop,
+            request_timeout=self.settings.request_timeout,
+        )
         self._complaints = Complaints(self._clock)  # only the thread of `run` touches it
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}  # under the lock; by controller: what keeps it from starting
@@ -113,15 +133,18 @@ class Manager:
 
         Raises:
             UsageError: something that waiting does not mend, such as a kind that can mean several. Everything is stopped by then.
+            StartupFailed: an `@on_startup` function raised. So it is then.
             Exception: a defect.
         """
         self.controllers = tuple(self._controller(made) for made in self._registry)
-        self._names = {controller.name for controller in self.controllers}
-        binds = [_Bind(controller) for controller in self.controllers]
+        self.runnables = (*self.controllers, *(self._task(made) for made in self._registry.tasks))
+        self._names = {runnable.name for runnable in self.runnables}
+        binds = [_Bind(runnable) for runnable in self.runnables]
         binder = threading.Thread(target=self._bind_all, args=(binds,), name="binder", daemon=True)
         began = self._clock.monotonic()
         code = ExitCode.OK
         try:
+            self._hooks.start_up()
             self.recorder.start()
             self.informers.start()
             binder.start()
@@ -150,14 +173,12 @@ class Manager:
 
     def started(self) -> bool:
         """Whether every controller has started its workers."""
-        return bool(self.controllers) and all(controller.started for controller in self.controllers)
+        return bool(self.runnables) and all(runnable.started for runnable in self.runnables)
 
     def idle(self) -> bool:
         """Whether everything is started and nothing is left to do just now. A pending requeue-after does not count."""
         return (
-            self.started()
-            and self.recorder.idle()
-            and all(controller.synced() and controller.idle() for controller in self.controllers)
+            self.started() and self.recorder.idle() and all(runnable.synced() and runnable.idle() for runnable in self.runnables)
         )
 
     def problems(self) -> list[str]:
@@ -168,9 +189,9 @@ class Manager:
 
     # ------------------------------------------------------------------ running
 
-    def _controller(self, made: Reconciler) -> Controller:
+    def _limits(self) -> Limits:
         settings = self.settings
-        limits = Limits(
+        return Limits(
             workers=settings.workers,
             timeout=settings.reconcile_timeout,
             backoff_base=settings.backoff_base,
@@ -179,16 +200,21 @@ class Manager:
             namespaces=settings.namespace,
             watching=settings.watch,
         )
+
+    def _controller(self, made: Reconciler) -> Controller:
         return Controller(
             made,
             self._client,
             self.informers,
             self.recorder,
-            limits=limits,
+            limits=self._limits(),
             loop=self._loop,
             clock=self._clock,
             metrics=self.metrics,
         )
+
+    def _task(self, made: Task) -> TaskRunner:
+        return TaskRunner(made, self._client, limits=self._limits(), loop=self._loop, clock=self._clock, metrics=self.metrics)
 
     def _until_stopped(self, binds: list[_Bind], began: float) -> ExitCode:
         waiting = True
@@ -213,7 +239,7 @@ class Manager:
 
     def _idle_or_hopeless(self, began: float) -> ExitCode | None:
         now = self._clock.monotonic()
-        runs = sum(controller.runs for controller in self.controllers)
+        runs = sum(runnable.runs for runnable in self.runnables)
         if not self.idle() or runs != self._seen_runs:
             self._seen_runs = runs
             self._quiet_since = None
@@ -317,26 +343,25 @@ class Manager:
     def _shut_down(self, binder: threading.Thread) -> bool:
         """Stop everything. Returns whether something of the author's still runs."""
         deadline = self._clock.monotonic() + self.settings.shutdown_timeout
-        running = sum(len(controller.running()) for controller in self.controllers)
+        running = sum(len(runnable.running()) for runnable in self.runnables)
         if running:
             _log.info("stopping: %d running reconciles may take %s", running, format_duration(self.settings.shutdown_timeout))
-        for controller in self.controllers:
+        for controller in self.runnables:
             controller.stop()
         if binder.ident is not None:
             binder.join(max(CLOSE_TIMEOUT, deadline - self._clock.monotonic()))  # its calls are cancelled: it ends at once
-        stuck = [key for controller in self.controllers for key in controller.join(deadline)]
-        if stuck and sum(controller.cancel() for controller in self.controllers):
-            deadline = self._clock.monotonic() + CANCEL_GRACE
-            stuck = [key for controller in self.controllers for key in controller.join(deadline)]
+        stuck = self._join(deadline)
+        if not stuck:
+            self._hooks.shut_down(max(deadline, self._clock.monotonic() + CANCEL_GRACE))
+            stuck = self._join(deadline)
         for key in stuck:
             _log.critical(
-                "%s: the reconcile of %s is still running after %s, past --shutdown-timeout; the process ends without it",
-                key.controller,
-                key.key,
+                "%s is still running after %s, past --shutdown-timeout; the process ends without it",
+                key,
                 format_duration(key.seconds),
             )
         if not stuck:
-            for controller in self.controllers:
+            for controller in self.runnables:
                 controller.close()
         self.informers.stop(CLOSE_TIMEOUT)
         self.recorder.stop(CLOSE_TIMEOUT)
@@ -346,6 +371,15 @@ class Manager:
         self._client.close()
         _log.info("stopped")
         return bool(stuck) or not looped
+
+    def _join(self, deadline: float) -> list[RunningKey]:
+        """Wait for everything of the author's to end; coroutines are cancelled at the deadline. Returns what still runs."""
+        authors: tuple[Runnable | Hooks, ...] = (*self.runnables, self._hooks)
+        stuck = [key for each in authors for key in each.join(deadline)]
+        if stuck and sum(each.cancel() for each in authors):
+            grace = self._clock.monotonic() + CANCEL_GRACE
+            stuck = [key for each in authors for key in each.join(grace)]
+        return stuck
 
     def __repr__(self) -> str:
         state = "stopping" if self.stopping else "started" if self.started() else "starting"

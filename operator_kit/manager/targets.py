@@ -10,12 +10,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from operator_kit.controller import Reconciler, Registry, collect
+from operator_kit.controller import Registry, collect
+from operator_kit.controller.blame import author_line, shown_path
 from operator_kit.errors import RegistrationError, UsageError
 from operator_kit.settings import suggest
 
@@ -29,7 +29,7 @@ class TargetError(UsageError):
 def load_targets(targets: Iterable[str]) -> Registry:
     """Load the targets and return the registry of what they registered.
 
-    Besides the module-level `reconciler`, a `Registry` that a target keeps under a name of its own is collected too.
+    Besides the module-level decorators, a `Registry` that a target keeps under a name of its own is collected too.
 
     Raises:
         TargetError: see there.
@@ -39,10 +39,10 @@ def load_targets(targets: Iterable[str]) -> Registry:
     for module in modules:
         for value in list(vars(module).values()):
             if isinstance(value, Registry) and value is not registry:
-                registry.permissions += value.permissions
-                for made in value:
-                    if all(made is not other for other in registry):
-                        _guarded_add(registry, made, module)
+                try:
+                    registry.include(value)
+                except RegistrationError as exc:
+                    raise TargetError(f"{module.__name__}: {exc}") from exc
     if not len(registry):
         shown = ", ".join(names)
         raise TargetError(f'{shown}: no reconciler is registered; decorate a function with @reconciler("Kind")')
@@ -50,17 +50,10 @@ def load_targets(targets: Iterable[str]) -> Registry:
 
 
 def load_modules(targets: Iterable[str]) -> tuple[list[ModuleType], Registry]:
-    """Load the targets, and return their modules and what the module-level `reconciler` registered. Raises `TargetError`."""
+    """Load the targets, and return their modules and what the module-level decorators registered. Raises `TargetError`."""
     registry = Registry()
     with collect(registry):
         return [module for target in targets for module in _load(target)], registry
-
-
-def _guarded_add(registry: Registry, made: Reconciler, module: ModuleType) -> None:
-    try:
-        registry.add(made)
-    except RegistrationError as exc:
-        raise TargetError(f"{module.__name__}: {exc}") from exc
 
 
 def _load(target: str) -> list[ModuleType]:
@@ -117,7 +110,7 @@ def _load_file(path: Path) -> ModuleType:
         sys.modules.pop(name, None)
         if isinstance(exc, KeyboardInterrupt):
             raise
-        raise _explained(str(_shown(path)), exc) from exc
+        raise _explained(str(shown_path(path)), exc) from exc
     return module
 
 
@@ -145,23 +138,11 @@ def _importable(folder: Path) -> None:
         sys.path.insert(0, text)
 
 
-def _shown(path: Path) -> Path:
-    cwd = Path.cwd()
-    return path.relative_to(cwd) if path.is_relative_to(cwd) else path
-
-
 def _explained(target: str, exc: BaseException) -> TargetError:
     """The error as one line: where in the author's code, and what."""
     if isinstance(exc, RegistrationError):
         return TargetError(str(exc))  # it names file and line itself
     if isinstance(exc, SyntaxError) and exc.filename:
-        return TargetError(f"{_shown(Path(exc.filename))}:{exc.lineno}: {type(exc).__name__}: {exc.msg}")
+        return TargetError(f"{shown_path(Path(exc.filename))}:{exc.lineno}: {type(exc).__name__}: {exc.msg}")
     what = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-    own = Path(__file__).resolve().parent.parent
-    frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if not frame.filename.startswith("<frozen ")]
-    theirs = [frame for frame in frames if not Path(frame.filename).resolve().is_relative_to(own)]
-    # The innermost frame outside of installed packages: the author's line, not the library's that it led to.
-    local = [frame for frame in theirs if "site-packages" not in frame.filename and "lib/python" not in frame.filename]
-    for frame in reversed(local or theirs):
-        return TargetError(f"{_shown(Path(frame.filename))}:{frame.lineno}: {what}")
-    return TargetError(f"{target}: {what}")
+    return TargetError(f"{author_line(exc) or target}: {what}")

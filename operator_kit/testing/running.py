@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from operator_kit.clock import Clock, FakeClock
-from operator_kit.controller import Reconciler, Registry
+from operator_kit.controller import Hook, Reconciler, Registry, Task
 from operator_kit.errors import KindNotFound, OperatorKitError, UsageError
 from operator_kit.manager import ExitCode, Manager, load_targets
 from operator_kit.objects import key_of, resource_version_of, uid_of
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NotSettled", "RunningOperator", "Target", "collect_targets"]
 
-Target = Registry | Reconciler | ModuleType | str | Path
-"""A registry, a reconciler, a module with some, or a file, directory or module name as for `operator-kit run`."""
+Target = Registry | Reconciler | Task | ModuleType | str | Path
+"""A registry, a decorated function, a module with some, or a file, directory or module name as for `operator-kit run`."""
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.002, 0.05  # seconds between two looks
 _STEP = 0.02  # seconds a fake clock is moved, a look each, while the operator starts
@@ -46,8 +46,7 @@ def collect_targets(targets: Iterable[Target]) -> Registry:
     """The reconcilers of all targets. Raises TargetError, RegistrationError, or UsageError when there is none."""
     registry = Registry()
     for target in targets:
-        for made in _reconcilers(target):
-            registry.add(made)
+        registry.include(_registry(target))
     if not len(registry):
         raise UsageError(
             'no reconciler to run: give a Registry, a module, a file, or a function decorated with @reconciler("Kind")'
@@ -55,24 +54,25 @@ def collect_targets(targets: Iterable[Target]) -> Registry:
     return registry
 
 
-def _reconcilers(target: Target) -> Iterator[Reconciler]:
+def _registry(target: Target) -> Registry:
+    if isinstance(target, Registry):
+        return target
     if isinstance(target, str) and target in sys.modules:  # what it registered when it was imported is not registered again
         target = sys.modules[target]
-    if isinstance(target, Reconciler):
-        yield target
-    elif isinstance(target, Registry):
-        yield from target
+    if isinstance(target, str | Path):
+        return load_targets([str(target)])
+    registry = Registry()
+    if isinstance(target, Reconciler | Task):
+        registry.add(target)
     elif isinstance(target, ModuleType):
-        found: dict[int, Reconciler] = {}
         for value in vars(target).values():
-            for made in value if isinstance(value, Registry) else (value,):
-                if isinstance(made, Reconciler):
-                    found[id(made)] = made
-        yield from found.values()
-    elif isinstance(target, str | Path):
-        yield from load_targets([str(target)])
+            if isinstance(value, Registry):
+                registry.include(value)
+            elif isinstance(value, Reconciler | Task | Hook):
+                registry.add(value)
     else:
         raise UsageError(f"{target!r} is nothing to run: give a Registry, a module, a file, or a decorated function")
+    return registry
 
 
 _running: list[RunningOperator] = []  # of this process; only the tests' thread touches it

@@ -287,3 +287,14 @@ def test_a_broken_object_does_not_keep_the_others_from_converging() -> None:
         text = "from operator_kit import PermanentError as PermanentErr\n" + text
         result = run("--kubeconfig", "kc", "--exit-when-idle", write("some_target.py", text))
         assert result.exit_code == ExitCode.OK, result.output
+
+
+def test_a_startup_hook_that_raises_ends_it_with_a_line_and_a_code_of_its_own() -> None:
+    write(
+        "hooked.py",
+        "from operator_kit import every, on_startup\n\ndef helper():\n    return {}['x']\n\n@on_startup\ndef connect(ctx):\n    helper()\n"
+        "\n@every('1h')\ndef tick(ctx): ...\n",
+    )
+    refused(
+        run("--sandbox", "hooked.py"), ExitCode.STARTUP, "operator-kit: hooked.py:4: on_startup connect failed: KeyError: 'x'"
+    )

@@ -60,7 +60,7 @@ def test_an_async_function_reads_applies_and_reports_as_a_sync_one(bench: Make) 
     one.reconcile()
     assert one.client.objects[FOO, "default/a"]["status"]["ok"] is True
     assert (CONFIG_MAP, "default/child") not in one.client.objects
-    assert one.controller._total.value("foo", "requeue_after") == 1
+    assert one.controller._counts._total.value("foo", "requeue_after") == 1
 
 
 def test_calls_are_carried_out_on_the_workers_thread_while_the_loop_goes_on(bench: Make) -> None:
@@ -122,7 +122,7 @@ def test_a_coroutine_is_cancelled_at_its_deadline(bench: Make) -> None:
     worker.join(10)
     assert cancelled == [True]
     assert delays(one) == [("default/a", True)]
-    assert one.controller._timeouts.value("foo") == 1
+    assert one.controller._counts._timeouts.value("foo") == 1
 
 
 def test_an_async_cleanup_takes_the_finalizer_off(bench: Make) -> None:
@@ -150,7 +150,7 @@ def test_partials_and_objects_with_an_async_call_are_async(bench: Make) -> None:
         one = bench(given)
         one.have(foo())
         one.reconcile()
-        assert one.controller._total.value("foo", "success") == 1
+        assert one.controller._counts._total.value("foo", "success") == 1
 
 
 def test_a_task_left_behind_cannot_use_the_context_and_does_not_outlive_the_loop(bench: Make) -> None:

@@ -323,7 +323,7 @@ def test_calls_are_refused_after_the_deadline_and_the_run_counts_as_timed_out(be
     assert delays(one) == [("default/a", True)]
     assert (CONFIG_MAP, "default/x") not in one.client.objects
     assert held(one)["status"]["begun"] is True  # the status is written after every outcome
-    assert one.controller._timeouts.value("foo") == 1
+    assert one.controller._counts._timeouts.value("foo") == 1
 
 
 # ------------------------------------------------------------------ status

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from operator_kit.controller import AsyncContext, Context, Registry, Result
+from operator_kit.controller import AsyncContext, AsyncTaskContext, Context, Registry, Result, TaskContext
 from operator_kit.errors import AmbiguousKind, PermanentError
 from operator_kit.manager import ExitCode
 from operator_kit.objects import Object
@@ -279,6 +279,35 @@ def test_a_function_that_outlives_the_deadline_is_named(foos: Cluster, caplog: p
         assert "the reconcile of default/a is still running" in caplog.text
     finally:
         let_go.set()
+
+
+def test_a_shutdown_hook_that_outlives_the_deadline_is_named_and_a_coroutine_is_cancelled(
+    foos: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry, let_go, cancelled = registry_of(steady), threading.Event(), []
+
+    @registry.on_shutdown
+    def hang(ctx: TaskContext) -> None:
+        assert let_go.wait(30)
+
+    async def endless(ctx: AsyncTaskContext) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    operator = foos.start(registry, shutdown_timeout=0.1)
+    try:
+        assert operator.stop() is ExitCode.STUCK
+        assert "on_shutdown hang is still running after" in caplog.text
+    finally:
+        let_go.set()
+    other = Registry()
+    other.on_shutdown(endless)
+    other.every("1h", name="tick")(lambda ctx: None)
+    assert foos.start(other, shutdown_timeout=0.1).stop() is ExitCode.OK
+    assert cancelled == [True]
 
 
 def test_a_coroutine_that_outlives_the_deadline_is_cancelled(foos: Cluster) -> None:

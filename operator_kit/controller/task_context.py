@@ -1,0 +1,241 @@
+"""The context of code that belongs to no object: `@every` tasks, `@on_startup` and `@on_shutdown` functions.
+
+It reads and writes at the API server; nothing is cached for it. As with an object's context, calls keep within the deadline, and
+are refused once the run is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from operator_kit.clock import Clock, Signal
+from operator_kit.controller.aio import AsyncRun, LoopThread, is_async
+from operator_kit.controller.listers import Objects
+from operator_kit.controller.stopping import Stopping
+from operator_kit.errors import Conflict, DeadlineExceeded, NotFound, UsageError
+from operator_kit.objects import Object, Resource, api_version_of, describe, kind_of, name_of, namespace_of, uid_of
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+    from operator_kit.observe.logging import BoundLogger
+
+__all__ = ["AsyncTaskContext", "Call", "TaskContext", "TaskScope"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskScope:
+    """What all runs of one task share."""
+
+    name: str
+    client: Client
+    clock: Clock
+    stopping: Signal
+    request_timeout: float
+
+
+class TaskContext:
+    """One run of code that belongs to no object: what it can read and write.
+
+    Attributes:
+        log: a logger bound to this run.
+        attempt: 1 for the first try, and one more for each failure since the last success.
+        deadline: when this run must be over, on `operator_kit.clock`'s monotonic clock; None for no limit.
+        stopping: set when the operator stops or the deadline has passed; `ctx.stopping.wait(seconds)` is a sleep that ends then.
+        live: reads from the API server.
+    """
+
+    def __init__(self, scope: TaskScope, log: BoundLogger, *, attempt: int = 1, deadline: float | None = None) -> None:
+        self._scope = scope
+        self._over = False
+        self.log = log
+        self.attempt = attempt
+        self.deadline = deadline
+        self.stopping = Stopping(scope.stopping, scope.clock, deadline)
+        self.live = TaskReader(self)
+
+    def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:
+        """Make an object as desired, by server-side apply, and return it as it is now. Sent each time.
+
+        Args:
+            desired: apiVersion, kind, metadata.name, for a namespaced kind metadata.namespace, and the fields that are wanted.
+            force: take desired fields over from whoever holds them; without it that is an `ApplyConflict`.
+        """
+        if not api_version_of(desired) or not kind_of(desired) or not name_of(desired):
+            raise UsageError(f"apply: {describe(desired)} needs apiVersion, kind and metadata.name")
+        kind = self._kind(f"{api_version_of(desired)}/{kind_of(desired)}")
+        where = self._namespace(kind, namespace_of(desired))
+        body = {key: value for key, value in desired.items() if key != "status"}
+        return self._scope.client.patch(
+            kind,
+            name_of(desired),
+            where or None,
+            body,
+            type="apply",
+            field_manager=self._scope.name,
+            force=force,
+            timeout=self._timeout(),
+        )
+
+    def delete(
+        self,
+        target: str | Mapping[str, Any],
+        name: str = "",
+        namespace: str | None = None,
+        *,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+    ) -> bool:
+        """Delete an object: `ctx.delete(obj)`, or `ctx.delete("v1/ConfigMap", "name", "namespace")`.
+
+        Given an object with a uid, exactly that one is deleted and not another of its name. Returns whether there was
+        something to delete.
+        """
+        uid = ""
+        if isinstance(target, str):
+            kind = self._kind(target)
+            if not name:
+                raise UsageError(f"delete: which {target}? Give its name")
+        else:
+            kind = self._kind(f"{api_version_of(target)}/{kind_of(target)}")
+            name, uid, namespace = name_of(target), uid_of(target), namespace_of(target) or namespace
+        where = self._namespace(kind, namespace)
+        try:
+            self._scope.client.delete(
+                kind, name, where or None, uid=uid or None, propagation=propagation, timeout=self._timeout()
+            )
+        except NotFound:
+            return False
+        except Conflict:
+            if not uid:
+                raise
+            return False  # another has taken its name: the one that was meant is gone
+        return True
+
+    def _kind(self, name: str) -> Resource:
+        self._timeout()
+        return self._scope.client.discovery.resolve(name)
+
+    def _namespace(self, kind: Resource, given: str | None) -> str:
+        if not kind.namespaced:
+            return ""
+        if not given:
+            raise UsageError(f"which namespace of {kind.kind}s? {self._scope.name} belongs to none; give one")
+        return given
+
+    def _timeout(self) -> float:
+        """Seconds the next call may take."""
+        if self._over:
+            raise RuntimeError(f"the run of {self._scope.name} is over: its ctx must not be used any more")
+        if self.deadline is None:
+            return self._scope.request_timeout
+        left = self.deadline - self._scope.clock.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(f"the run of {self._scope.name} is past its deadline")
+        return min(left, self._scope.request_timeout)
+
+    def __repr__(self) -> str:
+        return f"<Context of {self._scope.name}, attempt {self.attempt}>"
+
+
+class TaskReader:
+    """Reads from the API server, for any kind. They cost a request each."""
+
+    def __init__(self, context: TaskContext) -> None:
+        self._context = context
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """An object, or None."""
+        context = self._context
+        resource = context._kind(kind)  # noqa: SLF001  # the two are one
+        where = context._namespace(resource, namespace)  # noqa: SLF001
+        try:
+            return context._scope.client.get(resource, name, where or None, timeout=context._timeout())  # noqa: SLF001
+        except NotFound:
+            return None
+
+    def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
+        """The objects whose labels match; of all namespaces unless one is given."""
+        context = self._context
+        resource = context._kind(kind)  # noqa: SLF001
+        where = namespace if resource.namespaced and namespace != "*" else None
+        page = context._scope.client.list_all(  # noqa: SLF001
+            resource,
+            where,
+            label_selector=selector,
+            timeout=context._timeout(),  # noqa: SLF001
+        )
+        return list(page.items)
+
+
+class AsyncTaskContext:
+    """The context of an `async def` task or hook: as `TaskContext`, with every call that reads or writes objects awaited."""
+
+    def __init__(self, context: TaskContext, run: AsyncRun) -> None:
+        self._context = context
+        self._call = run.call
+        self.log = context.log
+        self.attempt = context.attempt
+        self.deadline = context.deadline
+        self.stopping = context.stopping
+        self.live = AsyncTaskReader(context, run)
+
+    async def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:
+        """Make an object as desired, by server-side apply, and return it as it is now."""
+        return await self._call(lambda: self._context.apply(desired, force=force))
+
+    async def delete(
+        self,
+        target: str | Mapping[str, Any],
+        name: str = "",
+        namespace: str | None = None,
+        *,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+    ) -> bool:
+        """Delete an object; one that is gone already is no error."""
+        return await self._call(lambda: self._context.delete(target, name, namespace, propagation=propagation))
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._context)[1:]}"
+
+
+class AsyncTaskReader:
+    """Reads from the API server, awaited."""
+
+    def __init__(self, context: TaskContext, run: AsyncRun) -> None:
+        self._live = context.live
+        self._call = run.call
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """An object, or None."""
+        return await self._call(lambda: self._live.get(kind, name, namespace))
+
+    async def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
+        """The objects whose labels match; of all namespaces unless one is given."""
+        return await self._call(lambda: self._live.list(kind, namespace=namespace, selector=selector))
+
+
+class Call:
+    """One call of an author's function that takes a context alone: on this thread, or on the loop with this thread serving it."""
+
+    def __init__(self, function: Callable[..., Any], context: TaskContext, loop: LoopThread, clock: Clock) -> None:
+        self._function = function
+        self._context = context
+        self._run = AsyncRun(loop.loop(), clock) if is_async(function) else None
+
+    def __call__(self) -> Any:
+        """What the function returns; raises what it raises."""
+        context = self._context
+        try:
+            if self._run is None:
+                return self._function(context)
+            return self._run.execute(self._function(AsyncTaskContext(context, self._run)), context.deadline)
+        finally:
+            context._over = True  # noqa: SLF001  # the context is this module's to open and close
+
+    def cancel(self) -> int:
+        """Cancel it, if it is a coroutine. Returns how many were cancelled: 1 or 0."""
+        if self._run is None:
+            return 0
+        self._run.cancel()
+        return 1
