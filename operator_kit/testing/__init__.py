@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from operator_kit.testing.faults import OperatorFaults
     from operator_kit.testing.plugin import StartOperator
     from operator_kit.testing.running import NotSettled, RunningOperator
+    from operator_kit.testing.writes import OperatorWrites
 
 __all__ = [
     "Cluster",
     "FakeClock",
     "NotSettled",
     "OperatorFaults",
+    "OperatorWrites",
     "RunningOperator",
     "StartOperator",
     "assert_condition",
@@ -34,6 +36,7 @@ _HOME = {
     "FakeClock": "operator_kit.clock",
     "NotSettled": "operator_kit.testing.running",
     "OperatorFaults": "operator_kit.testing.faults",
+    "OperatorWrites": "operator_kit.testing.writes",
     "RunningOperator": "operator_kit.testing.running",
     "StartOperator": "operator_kit.testing.plugin",
     "assert_condition": "operator_kit.testing.assertions",

@@ -26,8 +26,19 @@ if TYPE_CHECKING:
     from operator_kit.testing.cluster import Cluster
     from operator_kit.testing.faults import OperatorFaults
     from operator_kit.testing.running import RunningOperator, Target
+    from operator_kit.testing.writes import OperatorWrites
 
-__all__ = ["KUBECONFIG_VARIABLE", "StartOperator", "cluster", "events_of", "fake_clock", "faults", "operator", "sandbox"]
+__all__ = [
+    "KUBECONFIG_VARIABLE",
+    "StartOperator",
+    "cluster",
+    "events_of",
+    "fake_clock",
+    "faults",
+    "operator",
+    "sandbox",
+    "writes",
+]
 
 KUBECONFIG_VARIABLE = "OPERATOR_KIT_TEST_KUBECONFIG"
 
@@ -96,6 +107,14 @@ def faults(sandbox: Sandbox) -> Iterator[OperatorFaults]:
     made = OperatorFaults(sandbox)
     yield made
     made.clear()
+
+
+@pytest.fixture
+def writes(sandbox: Sandbox) -> OperatorWrites:
+    """What the operator under test writes: `assert writes.take() == ["patch configmaps default/blog"]`."""
+    from operator_kit.testing.writes import OperatorWrites
+
+    return OperatorWrites(sandbox)
 
 
 @pytest.fixture

@@ -42,7 +42,11 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 class App:
-    """The request handler of one engine. With `rbac`, requests are authorised by the roles it holds."""
+    """The request handler of one engine. With `rbac`, requests are authorised by the roles it holds.
+
+    Attributes:
+        observers: functions that are told of every request for a resource, on the server's thread, before it is answered.
+    """
 
     def __init__(
         self, engine: Engine, *, bookmark_interval: float = 60.0, watch_timeout: float = 1800.0, rbac: bool = False
@@ -51,6 +55,7 @@ class App:
         self.guard = Guard(engine.world, enforce=rbac)
         self.faults = Faults()
         self.faulty = Faulty(engine, self.faults, self._answer)
+        self.observers: list[Callable[[RequestInfo], None]] = []
         self._documents = documents.Documents(engine)
         self._reads = Reads(engine, self.faulty, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout)
         self._writes = Writes(engine)
@@ -97,6 +102,8 @@ class App:
             return await self._documents.answer(request, path, Query(query_text))
         query = Query(query_text)
         info = self._info(request, path, target, query)
+        for observer in self.observers:
+            observer(info)
         self.guard.check(user, info)
         served = self.engine.world.registry.get(target.group, target.version, target.plural)
         if served is None:
