@@ -17,6 +17,7 @@
     │   └── CorruptStream           a watch sent what is no event
     ├── Cancelled                   a call given up because its caller stops
     ├── DeadlineExceeded            a reconcile outlived its deadline and asked for more
+    ├── AlreadyOwned                an apply onto an object that another controls
     ├── NotLeader                   a write by a process that does not lead, or whose lease could have lapsed
     ├── ShutDown                    the queue is shut down
     ├── StartupFailed               a function that runs before everything else raised
@@ -35,6 +36,7 @@ from typing import Any
 
 __all__ = [
     "AlreadyExists",
+    "AlreadyOwned",
     "AmbiguousKind",
     "ApiError",
     "ApplyConflict",
@@ -211,6 +213,10 @@ class Cancelled(OperatorKitError):
 
 class DeadlineExceeded(OperatorKitError):
     """A reconcile is past its deadline; its calls are refused."""
+
+
+class AlreadyOwned(OperatorKitError):
+    """An object that is to become a child is another's already. The message names who controls it."""
 
 
 class NotLeader(OperatorKitError):

@@ -6,7 +6,7 @@ reconcile happen one after the other, even under `asyncio.gather`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ class AsyncContext:
     async def apply(self, desired: Mapping[str, Any], *, owned: bool = True, force: bool = True) -> Object:
         """Make a child as desired, by server-side apply, and return it as it is now."""
         return await self._call(lambda: self._context.apply(desired, owned=owned, force=force))
+
+    async def apply_set(self, desired: Iterable[Mapping[str, Any]], *, name: str = "children", force: bool = True) -> Objects:
+        """Make the children of this object those that are desired: apply each, then delete those not desired any more."""
+        return await self._call(lambda: self._context.apply_set(desired, name=name, force=force))
 
     async def delete(
         self,

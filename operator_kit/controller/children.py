@@ -15,9 +15,9 @@ from typing import Any
 
 from operator_kit.codec import clone, dumps
 from operator_kit.errors import UsageError
-from operator_kit.objects import Object, Resource, describe, metadata_of, name_of, namespace_of, owner_reference, uid_of
+from operator_kit.objects import Object, Resource, describe, namespace_of
 
-__all__ = ["annotation_of", "applied_hash", "difference", "prepare", "with_hash"]
+__all__ = ["applied_hash", "difference", "prepare", "with_hash"]
 
 _SUFFIXES = {
     "n": Decimal("1e-9"),
@@ -44,11 +44,11 @@ _QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor", "averageValue"})
 _SHARED_LISTS = frozenset({"metadata.ownerReferences", "metadata.finalizers"})
 
 
-def prepare(desired: Mapping[str, Any], kind: Resource, owner: Mapping[str, Any], owner_kind: Resource, *, owned: bool) -> Object:
-    """The object to send: a private copy with its namespace, and with the owner reference unless `owned` is false.
+def prepare(desired: Mapping[str, Any], kind: Resource, owner: Mapping[str, Any]) -> Object:
+    """The object to send, before anybody claims it: a private copy with its namespace, without what a server alone may set.
 
     Raises:
-        UsageError: no name, a namespace that cannot be, or an owner that cannot own it; the message says what to do.
+        UsageError: no name, or a namespace that cannot be; the message says what to do.
     """
     child: Object = clone(dict(desired))
     meta = child.setdefault("metadata", {})
@@ -66,29 +66,7 @@ def prepare(desired: Mapping[str, Any], kind: Resource, owner: Mapping[str, Any]
         raise UsageError(f"apply: {describe(child)} is cluster-scoped: take metadata.namespace away")
     if (kind.group, kind.kind) == ("", "Secret"):
         _encode_string_data(child)
-    if owned:
-        _set_owner(child, kind, owner, owner_kind)
     return child
-
-
-def _set_owner(child: Object, kind: Resource, owner: Mapping[str, Any], owner_kind: Resource) -> None:
-    remedy = "pass owned=False and delete it in a cleanup"
-    same_kind = (kind.group, kind.kind) == (owner_kind.group, owner_kind.kind)
-    if same_kind and name_of(child) == name_of(owner) and namespace_of(child) == namespace_of(owner):
-        raise UsageError(f"apply: {describe(owner)} cannot be its own child; use ctx.patch_status or change it by hand")
-    if owner_kind.namespaced and not kind.namespaced:
-        raise UsageError(f"apply: {describe(owner)} is namespaced and cannot own the cluster-scoped {describe(child)}; {remedy}")
-    if owner_kind.namespaced and namespace_of(child) != namespace_of(owner):
-        raise UsageError(f"apply: {describe(owner)} cannot own {describe(child)} in another namespace; {remedy}")
-    references = child["metadata"].setdefault("ownerReferences", [])
-    if any(isinstance(item, Mapping) and item.get("uid") == uid_of(owner) for item in references):
-        return
-    rival = next((item for item in references if isinstance(item, Mapping) and item.get("controller") is True), None)
-    if rival is not None:
-        raise UsageError(
-            f"apply: {describe(child)} names {rival.get('kind')} {rival.get('name')} as its controller already; an object has one"
-        )
-    references.append(owner_reference(owner))
 
 
 def _encode_string_data(secret: Object) -> None:
@@ -175,9 +153,3 @@ def _quantity(value: Any) -> Decimal | None:
         return Decimal(number) * _SUFFIXES[unit]
     except (InvalidOperation, KeyError):
         return None
-
-
-def annotation_of(obj: Mapping[str, Any], name: str) -> str:
-    """The value of an annotation, or the empty text."""
-    annotations = metadata_of(obj).get("annotations")
-    return str(annotations.get(name) or "") if isinstance(annotations, Mapping) else ""

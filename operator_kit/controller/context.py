@@ -7,19 +7,19 @@ run's deadline: each may take what is left, and after it they raise `DeadlineExc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from operator_kit.clock import Clock, Signal
 from operator_kit.codec import clone
 from operator_kit.controller.listers import Objects
+from operator_kit.controller.ownership import is_child
+from operator_kit.controller.scope import Run, Scope, Write
+from operator_kit.controller.sets import apply_set
 from operator_kit.controller.status import StatusDraft, write_status
 from operator_kit.errors import Conflict, DeadlineExceeded, NotFound, UsageError
 from operator_kit.objects import (
     Object,
     Resource,
     api_version_of,
-    is_owned_by,
     join_key,
     key_of,
     kind_of,
@@ -30,57 +30,14 @@ from operator_kit.objects import (
     split_key,
     uid_of,
 )
-from operator_kit.observe.logging import BoundLogger
 from operator_kit.selectors import LabelSelector
 
 if TYPE_CHECKING:
-    from operator_kit.api import Client, Selection
-    from operator_kit.controller.applier import Applier
-    from operator_kit.controller.events import EventRecorder
-    from operator_kit.controller.listers import Caches, Lister
+    from operator_kit.api import Selection
+    from operator_kit.controller.applier import Prepared
+    from operator_kit.controller.listers import Lister
 
-__all__ = ["Context", "LiveReader", "Run", "Scope", "Write"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What all runs of one controller share."""
-
-    controller: str
-    client: Client
-    caches: Caches
-    applier: Applier
-    recorder: EventRecorder
-    clock: Clock
-    stopping: Signal
-    field_manager: str
-    request_timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One write of a run, so that the next run can wait until the cache holds it.
-
-    `version` is empty for a delete, which counts by uid.
-    """
-
-    resource: Resource
-    key: str
-    uid: str
-    version: str
-
-
-@dataclass(slots=True)
-class Run:
-    """One run of one object: what its context needs to know."""
-
-    obj: Object
-    log: BoundLogger
-    attempt: int
-    deadline: float | None
-    live: bool = False  # the caches are behind this object's own writes: everything is read from the server
-    writes: list[Write] = field(default_factory=list)
-    over: bool = False
+__all__ = ["Context", "LiveReader"]
 
 
 class Context:
@@ -138,11 +95,12 @@ class Context:
         return self._whole(lister, lister.list(where, parsed))
 
     def children(self, kind: str) -> Objects:
-        """The objects of a kind, from the cache, that this object owns."""
+        """The objects of a kind, from the cache, that this object owns: by an owner reference, or by label."""
         lister = self._lister(kind)
         if self._run.live:
-            return [obj for obj in self._list_live(lister.selections(None)) if is_owned_by(obj, self._uid)]
-        return self._whole(lister, lister.by_owner(self._uid))
+            marks = self._scope.marks if lister.labelled else None
+            return [obj for obj in self._list_live(lister.selections(None)) if is_child(obj, self._uid, marks)]
+        return self._whole(lister, [entry.decode() for entry in lister.children(self._uid)])
 
     def by_index(self, kind: str, index: str, value: str) -> Objects:
         """Objects from the cache that an index (`@reconciler.index`) holds under a value."""
@@ -183,24 +141,53 @@ class Context:
     def apply(self, desired: Mapping[str, Any], *, owned: bool = True, force: bool = True) -> Object:
         """Make a child as desired, by server-side apply, and return it as it is now.
 
-        Nothing is sent when nothing would change. The namespace is this object's unless given.
+        Nothing is sent when nothing would change. The namespace is this object's unless given. An object that exists already is
+        adopted, unless another controls it.
 
         Args:
             desired: apiVersion, kind, metadata.name, and the fields that are wanted. It is not changed.
-            owned: set the controller owner reference, so that the child goes with this object and its changes run this object.
+            owned: it becomes a child: it goes with this object, and its changes run this object. By the controller owner
+                reference; in another namespace, or cluster-scoped, by label, for kinds declared with `owns_by_label`.
             force: take desired fields over from whoever holds them; without it that is an `ApplyConflict`.
 
         Raises:
             UsageError: the child has no name, or cannot be owned by this object; the message says what to do.
+            AlreadyOwned: another object controls it.
             ApiError: the server refused it.
         """
-        answer, kind, written = self._scope.applier.apply(
-            desired, self._run.obj, owned=owned, force=force, live=self._run.live, timeout=self._timeout
+        return self._apply(self._scope.applier.prepare(desired, self._run.obj, owned=owned), force=force)
+
+    def _apply(self, prepared: Prepared, *, force: bool) -> Object:
+        answer, written = self._scope.applier.apply(
+            prepared, self._run.obj, force=force, live=self._run.live, timeout=self._timeout
         )
+        child = (prepared.kind, key_of(answer))
+        self._run.applied.add(child)
         if written:
-            self._run.writes.append(Write(kind, key_of(answer), uid_of(answer), resource_version_of(answer)))
-            self.log.debug("applied %s %s", kind.kind, key_of(answer))
+            self._run.writes.append(Write(*child, uid_of(answer), resource_version_of(answer)))
+            self.log.debug("applied %s %s", prepared.kind.kind, child[1])
         return answer
+
+    def apply_set(self, desired: Iterable[Mapping[str, Any]], *, name: str = "children", force: bool = True) -> Objects:
+        """Make the children of this object those that are desired: apply each, then delete those that are not desired any more.
+
+        Members carry a label with the set's name, and the caches of the declared kinds are searched for them: nothing needs to be
+        remembered, and a crash in between is made good by the next run. Namespaces, definitions, accounts and configuration come
+        before what uses them, otherwise the order is kept. Nothing is deleted unless everything was applied.
+
+        Args:
+            desired: the children, as for `apply`; all of kinds declared with `owns` or `owns_by_label`. Empty to delete all.
+            name: of the set, at most 63 characters; an object may have several sets, each with a name of its own.
+            force: as for `apply`.
+
+        Returns:
+            The children as they are now, in the order in which they were given.
+
+        Raises:
+            UsageError, AlreadyOwned, ApiError: as `apply` and `delete` do. Also for a kind that is not declared, and for a child
+                that is given twice.
+        """
+        return apply_set(self, self._scope, self._run, desired, name=name, force=force)
 
     def delete(
         self,
@@ -225,11 +212,15 @@ class Context:
             kind = self._scope.caches.resolve(f"{api_version_of(target)}/{kind_of(target)}")
             name, uid = name_of(target), uid_of(target)
             where = self._namespace(kind, namespace_of(target) or namespace)
+        return self._delete(kind, join_key(where, name), uid, propagation=propagation)
+
+    def _delete(self, kind: Resource, key: str, uid: str, *, propagation: str = "Background") -> bool:
+        namespace, name = split_key(key)
         lister = self._scope.caches.find(kind)
-        entry = lister.entry(join_key(where, name)) if lister is not None and lister.covers(where) else None
+        entry = lister.entry(key) if lister is not None and lister.covers(namespace) else None
         try:
             answer = self._scope.client.delete(
-                kind, name, where or None, uid=uid or None, propagation=propagation, timeout=self._timeout()
+                kind, name, namespace or None, uid=uid or None, propagation=propagation, timeout=self._timeout()
             )
         except NotFound:
             return False
@@ -242,8 +233,8 @@ class Context:
         # holds this version of it.
         stays = meta.get("deletionTimestamp") and (meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"))
         uid = uid_of(answer) or uid or (entry.uid if entry is not None else "")
-        self._run.writes.append(Write(kind, join_key(where, name), uid, resource_version_of(answer) if stays else ""))
-        self.log.debug("deleted %s %s", kind.kind, join_key(where, name))
+        self._run.writes.append(Write(kind, key, uid, resource_version_of(answer) if stays else ""))
+        self.log.debug("deleted %s %s", kind.kind, key)
         return True
 
     # ------------------------------------------------------------------ telling

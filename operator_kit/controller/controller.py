@@ -24,15 +24,16 @@ from typing import TYPE_CHECKING, Any
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.applier import Applier
-from operator_kit.controller.context import Scope
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
 from operator_kit.controller.listers import Caches
 from operator_kit.controller.outcome import Action, Decision, describe_error
+from operator_kit.controller.ownership import Marks
 from operator_kit.controller.report import FailureLog
 from operator_kit.controller.run import Finished, Runner
 from operator_kit.controller.run_metrics import RunMetrics
-from operator_kit.controller.sources import mapped_source, own_source, owner_source
+from operator_kit.controller.scope import Scope
+from operator_kit.controller.sources import label_source, mapped_source, own_source, owner_source
 from operator_kit.errors import ShutDown
 from operator_kit.objects import split_key
 from operator_kit.observe.logging import BoundLogger, bound
@@ -149,24 +150,27 @@ class Controller:
         made, caches = self.made, self.caches
         own = caches.own.resource
         manager = finalizer_name(own, made.name)
-        applier = Applier(self._client, caches, field_manager=manager, annotation=f"{manager}.applied")
+        marks = Marks(manager)
         scope = Scope(
             controller=made.name,
             client=self._client,
             caches=caches,
-            applier=applier,
+            applier=Applier(self._client, caches, marks),
             recorder=self._recorder,
             clock=self._clock,
             stopping=self.stopping,
             field_manager=manager,
+            marks=marks,
             request_timeout=self._limits.request_timeout,
         )
         self._gate = Gate(caches, self.queue.add, self._clock)
         self._runner = Runner(made, scope, manager, self._loop)
         caches.add_handler(own, self._own_handler())
-        for name in made.owns:
-            child = caches.resource(name)
+        for lister in caches.owned:
+            child = lister.resource
             caches.add_handler(child, owner_source(self._enqueue, own, child))
+            if lister.labelled:
+                caches.add_handler(child, label_source(self._enqueue, marks, child))
         for name, mapper in made.watches.items():
             kind = caches.resource(name)
             caches.add_handler(kind, mapped_source(self._enqueue, mapper, kind))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from operator_kit.cache import Write as CacheWrite
 from operator_kit.clock import Clock
-from operator_kit.controller.context import Write
+from operator_kit.controller.scope import Write
 from operator_kit.objects import Resource, split_key
 
 if TYPE_CHECKING:

@@ -15,8 +15,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from operator_kit.codec import clone
+from operator_kit.controller.finalizers import finalizer_name
+from operator_kit.controller.ownership import Marks, owner_value
 from operator_kit.errors import NotCached, UsageError
-from operator_kit.objects import Object, Resource, split_key
+from operator_kit.objects import Object, Resource, metadata_of, split_key
 from operator_kit.selectors import LabelSelector
 from operator_kit.settings import suggest
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from operator_kit.controller.registered import Reconciler
 
 Objects: TypeAlias = list[Object]  # inside Lister, `list` is a method
+Entries: TypeAlias = "list[Entry]"
 
 __all__ = ["Caches", "Lister", "Objects"]
 
@@ -38,17 +41,24 @@ class Lister:
     Attributes:
         resource: the kind.
         metadata_only: whether the caches hold metadata alone.
+        labelled: the index by the label that names the owner; empty where the kind has no children by label.
     """
 
     def __init__(self, resource: Resource, informers: Mapping[str, Informer], *, metadata_only: bool = False) -> None:
         self.resource = resource
         self.metadata_only = metadata_only
+        self.labelled = ""
         self._informers = dict(informers)  # by namespace; "" for all
 
     @property
     def informers(self) -> Sequence[Informer]:
         """The informers behind it."""
         return tuple(self._informers.values())
+
+    @property
+    def namespaces(self) -> Sequence[str]:
+        """The namespaces whose objects are in the caches; the empty text for all."""
+        return tuple(self._informers)
 
     def covers(self, namespace: str) -> bool:
         """Whether objects of this namespace are in the caches."""
@@ -91,9 +101,21 @@ class Lister:
         """The objects an index holds under a value."""
         return [obj for informer in self.informers for obj in informer.store.by_index(name, value)]
 
-    def by_owner(self, uid: str) -> Objects:
-        """The objects that an object with this uid owns."""
-        return [obj for informer in self.informers for obj in informer.store.by_owner(uid)]
+    def children(self, uid: str) -> Entries:
+        """The objects that the object with this uid owns: by an owner reference, or by label."""
+        found = [entry for informer in self.informers for entry in informer.store.entries_by_owner(uid)]
+        if self.labelled:
+            keys = {entry.key for entry in found}
+            found += [entry for entry in self.by_label(uid) if entry.key not in keys]
+        return found
+
+    def by_label(self, uid: str) -> Entries:
+        """The objects that are by label, and by nothing else, children of the object with this uid."""
+        value = owner_value(uid)
+        entries = [
+            informer.store.entry(key) for informer in self.informers for key in informer.store.keys_by_index(self.labelled, value)
+        ]
+        return [entry for entry in entries if entry is not None and entry.controller is None]
 
     def __len__(self) -> int:
         return sum(len(informer.store) for informer in self.informers)
@@ -107,6 +129,7 @@ class Caches:
 
     Attributes:
         own: the lister of the reconciled kind. Only after `bind`.
+        owned: the listers of the kinds of children. Only after `bind`.
     """
 
     def __init__(self, made: Reconciler, client: Client, informers: Informers, namespaces: Sequence[str]) -> None:
@@ -120,7 +143,9 @@ class Caches:
         self._by_name: dict[str, Resource] = {}
         self._indexes: dict[tuple[str, str], dict[str, IndexFunction]] = {}
         self._lock = threading.Lock()
+        self._owner_of: Callable[[Object], Iterable[str]] | None = None
         self.own: Lister
+        self.owned: tuple[Lister, ...] = ()
 
     def bind(self, cancel: Cancel | None = None) -> None:
         """Resolve the kinds and take the informers. After a failure nothing is held, and it may be tried again.
@@ -154,7 +179,8 @@ class Caches:
         for child in made.owns:
             if own.namespaced and not resolved[child].namespaced:
                 raise UsageError(
-                    f"{made.name} owns {child}: a namespaced {own.kind} cannot own what is cluster-scoped; use watches"
+                    f"{made.name} owns {child}: no owner reference of a namespaced {own.kind} reaches what is cluster-scoped; "
+                    f"use owns_by_label=[{child!r}]"
                 )
         for name, resource in resolved.items():
             identity = (resource.group, resource.kind)
@@ -166,12 +192,32 @@ class Caches:
                 raise UsageError(f"{made.name} names {resource.kind} in two versions; write the same one everywhere")
             self._by_name[name] = self._by_kind[identity].resource
         self.own = self._by_kind[own.group, own.kind]
+        owned = {name: self._by_kind[resolved[name].group, resolved[name].kind] for name in (*made.owns, *made.owns_by_label)}
+        self.owned = tuple(dict.fromkeys(owned.values()))
+        for name in made.owns_by_label:
+            self._index_by_label(owned[name], Marks(finalizer_name(own, made.name)).owner)
         for name, indexes in made.indexes.items():
             lister = self._by_kind[resolved[name].group, resolved[name].kind]
             for index, function in indexes.items():
                 self._indexes.setdefault((lister.resource.group, lister.resource.kind), {})[index] = function
                 for informer in lister.informers:
                     informer.add_index(self._index_name(index), function)
+
+    def _index_by_label(self, lister: Lister, label: str) -> None:
+        if (
+            self._owner_of is None
+        ):  # one function for good: kinds may be bound more than once, to informers that are there already
+            self._owner_of = lambda obj: [
+                value for name, value in (metadata_of(obj).get("labels") or {}).items() if name == label
+            ]
+        lister.labelled = self._index_name("(owner)")
+        for informer in lister.informers:
+            informer.add_index(lister.labelled, self._owner_of)
+
+    def is_labelled(self, resource: Resource) -> bool:
+        """Whether children of this kind may belong to their owner by label."""
+        lister = self.find(resource)
+        return lister is not None and bool(lister.labelled)
 
     def _index_name(self, index: str) -> str:
         # Informers are shared: two controllers may both have an index of this name.

@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     """The options of `@reconciler`, for type checkers; see `Registry.reconciler` for what they mean."""
 
     owns: Iterable[str]
+    owns_by_label: Iterable[str]
     watches: Mapping[str, Mapper] | None
     reads: Iterable[str]
     name: str
@@ -215,6 +216,7 @@ def _predicates(value: Any) -> Predicate | None:
 
 RECONCILER: dict[str, tuple[Any, _Check]] = {
     "owns": ((), _kinds),
+    "owns_by_label": ((), _kinds),
     "watches": (None, _watches),
     "reads": ((), _kinds),
     "name": ("", _name),

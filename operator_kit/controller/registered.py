@@ -45,6 +45,7 @@ class Reconciler:
         model: the class its objects are parsed with, or None for dicts.
         name: names the controller in logs, metrics, the finalizer and the field manager.
         owns: kinds of children, whose changes lead back by their controller owner reference.
+        owns_by_label: kinds of children that no owner reference reaches, in other namespaces or cluster-scoped.
         watches: other kinds, with the function that maps an object of theirs to keys of ours.
         reads: kinds that are cached for reading only.
         workers: reconciles at once, or None for the operator's setting.
@@ -71,6 +72,7 @@ class Reconciler:
         self.indexes: dict[str, dict[str, IndexFunction]] = {}
         self.name: str = options["name"]
         self.owns: tuple[str, ...] = options["owns"]
+        self.owns_by_label: tuple[str, ...] = options["owns_by_label"]
         self.watches: dict[str, Mapper] = options["watches"]
         self.reads: tuple[str, ...] = options["reads"]
         self.workers: int | None = options["workers"]
@@ -90,8 +92,8 @@ class Reconciler:
     def cleanup(self, function: _Cleanup) -> _Cleanup:
         """Decorator: what must be undone outside the object's children before the object may go.
 
-        Writing one is what turns the finalizer on. It takes `(obj, ctx)`, may be `async`, must be safe to run again, and while it
-        raises, whatever it raises, the object stays.
+        Writing one is what turns the finalizer on (and so does `owns_by_label`). It takes `(obj, ctx)`, may be `async`, must be
+        safe to run again, and while it raises, whatever it raises, the object stays.
         """
         place = where(2)
         check_function(place, function, ("obj", "ctx"))
@@ -106,7 +108,7 @@ class Reconciler:
         The function maps an object to its values.
         """
         place = where(2)
-        declared = (self.kind, *self.owns, *self.watches, *self.reads)
+        declared = self.kinds()
         if kind not in declared:
             raise RegistrationError(f"{place}: index over {kind}: declare the kind with reads=[…]{suggest(kind, declared)}")
         if name in self.indexes.get(kind, {}):
@@ -119,9 +121,14 @@ class Reconciler:
 
         return register
 
+    @property
+    def finalizes(self) -> bool:
+        """Whether its objects get the finalizer: there is a cleanup, or there may be children that no garbage collector finds."""
+        return self.cleanup_function is not None or bool(self.owns_by_label)
+
     def kinds(self) -> tuple[str, ...]:
         """Every kind this reconciler needs a cache of, its own first, as written, each once."""
-        return tuple(dict.fromkeys((self.kind, *self.owns, *self.watches, *self.reads)))
+        return tuple(dict.fromkeys((self.kind, *self.owns, *self.owns_by_label, *self.watches, *self.reads)))
 
     def __repr__(self) -> str:
         return f"<Reconciler {self.name} for {self.kind} at {self.where}>"

@@ -56,6 +56,8 @@ class Registry:
                 (see `operator_kit.models`), whose instances the function is then given in place of dicts.
             **options: those below and no others; they are checked here, and known to type checkers.
             owns: kinds of children; a change of a child runs the object that controls it.
+            owns_by_label: kinds of children in other namespaces, and cluster-scoped ones, where no owner reference reaches; they
+                belong by label. It turns the finalizer on: when the object is deleted, these children are deleted with it.
             watches: other kinds, each with a function from an object of it to the keys that must run.
             reads: kinds that are cached so that `ctx` can read them, and lead to no run.
             name: of the controller; the kind in lower case by default. Two reconcilers of one kind need names.

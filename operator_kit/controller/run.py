@@ -1,8 +1,8 @@
 """One run of one object, from the copy in the cache to a decision: finalizer, the author's function, status, report.
 
     deleting, not ours            nothing
-    deleting, ours                cleanup (if there is one), status, finalizer off
-    living                        finalizer on (if there is a cleanup and it is not on), reconcile function, status
+    deleting, ours                cleanup (if there is one), children by label deleted, status, finalizer off
+    living                        finalizer on (if one is needed and it is not on), reconcile function, status
 
 The status is written after every outcome, failure included, and before the finalizer is taken off. A failure is reported as
 an Event and, where the kind has conditions, as the condition `Reconciled`, which a later success sets back; an object that
@@ -20,10 +20,12 @@ from typing import Any
 from operator_kit.codec import clone
 from operator_kit.controller.aio import AsyncRun, LoopThread, is_async
 from operator_kit.controller.async_context import AsyncContext
-from operator_kit.controller.context import Context, Run, Scope, Write
+from operator_kit.controller.context import Context
 from operator_kit.controller.finalizers import add_finalizer, finalizers_of, remove_finalizer
 from operator_kit.controller.outcome import Action, Decision, decide, describe_error
 from operator_kit.controller.registered import Reconciler
+from operator_kit.controller.scope import Run, Scope, Write
+from operator_kit.controller.sets import delete_by_label
 from operator_kit.controller.status import condition_of
 from operator_kit.controller.typed import INVALID_CONDITION, parse
 from operator_kit.errors import (
@@ -118,7 +120,7 @@ class Runner:
             return decide()
         function: Callable[..., Any] | None = self._made.cleanup_function if deleting else self._made.function
         context = Context(self._scope, run)
-        if not deleting and self._made.cleanup_function is not None and not ours:
+        if not deleting and self._made.finalizes and not ours:
             try:
                 self._add_finalizer(run, context)
             except NotFound:
@@ -126,6 +128,8 @@ class Runner:
             except Exception as exc:  # noqa: BLE001  # it is an outcome, and told like any other
                 return self._settle(run, context, decide(error=exc))
         decision = self._call(function, run, context) if function is not None else decide()
+        if deleting and decision.action is Action.FORGET:
+            decision = self._delete_children(run, context)
         decision = self._settle(run, context, decision)
         if deleting and decision.action is Action.FORGET:
             return self._remove_finalizer(run, context)
@@ -174,6 +178,14 @@ class Runner:
         return len(runs)
 
     # ------------------------------------------------------------------ what the framework writes
+
+    def _delete_children(self, run: Run, context: Context) -> Decision:
+        """Delete the children that no owner reference binds to this object: no garbage collector will."""
+        try:
+            delete_by_label(context, self._scope, run)
+        except Exception as exc:  # noqa: BLE001  # it is an outcome: the finalizer stays
+            return decide(error=exc)
+        return decide()
 
     def _add_finalizer(self, run: Run, context: Context) -> None:
         scope = self._scope

@@ -1,8 +1,8 @@
 """Sources: from a change in a cache to the keys that must run.
 
-Three of them: the object itself (through its predicates), a child (through the owner reference that controls it), and an
-object of another kind (through the author's mapper). For children and mapped objects the old form counts as well as the new
-one, so that whoever lost a child, or is no longer pointed at, runs too.
+Three of them: the object itself (through its predicates), a child (through the owner reference that controls it, or the label
+that binds it), and an object of another kind (through the author's mapper). For children and mapped objects the old form counts
+as well as the new one, so that whoever lost a child, or is no longer pointed at, runs too.
 
 Sources run on the threads of the caches: they are quick, and nothing an author's mapper or predicate raises gets past them.
 """
@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from operator_kit.controller.ownership import Marks, annotation_of
 from operator_kit.objects import GVK, Resource, join_key, split_key
 from operator_kit.predicates import DEFAULT, Predicate
 from operator_kit.queue import LOW, NORMAL
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from operator_kit.cache import Change, Entry
     from operator_kit.controller.options import Mapper
 
-__all__ = ["Enqueue", "mapped_source", "own_source", "owner_keys", "owner_source"]
+__all__ = ["Enqueue", "label_keys", "label_source", "mapped_source", "own_source", "owner_keys", "owner_source"]
 
 Enqueue = Callable[[str, int, bool, str], None]
 """`(key, priority, respect_backoff, reason)`: what a source does with a key it found."""
@@ -90,6 +91,26 @@ def owner_source(enqueue: Enqueue, owner: Resource, child: Resource) -> Callable
         if change.type == "resync":
             return  # the owner's own resync runs it
         for key in dict.fromkeys((*owner_keys(change.old, owner), *owner_keys(change.new, owner))):
+            enqueue(key, LOW if change.initial else NORMAL, True, f"{child.kind} {change.key} {change.type}")
+
+    return on_change
+
+
+def label_keys(entry: Entry | None, marks: Marks) -> tuple[str, ...]:
+    """The key of the object whose child this one is by label: none or one."""
+    if entry is None or entry.controller is not None or marks.owner not in entry.labels:
+        return ()
+    key = annotation_of(entry.decode(), marks.owner)
+    return (key,) if key and key.count("/") <= 1 else ()
+
+
+def label_source(enqueue: Enqueue, marks: Marks, child: Resource) -> Callable[[Change], None]:
+    """A child by label: the object whose key stands beside the label runs, and so does the one whose key stood there before."""
+
+    def on_change(change: Change) -> None:
+        if change.type == "resync":
+            return
+        for key in dict.fromkeys((*label_keys(change.old, marks), *label_keys(change.new, marks))):
             enqueue(key, LOW if change.initial else NORMAL, True, f"{child.kind} {change.key} {change.type}")
 
     return on_change

@@ -10,7 +10,8 @@ from operator_kit.errors import InvalidObject
 from operator_kit.objects import GVK
 
 if TYPE_CHECKING:
-    from operator_kit.controller.context import Context, Run
+    from operator_kit.controller.context import Context
+    from operator_kit.controller.scope import Run
 
 __all__ = ["INVALID_CONDITION", "ObjectModel", "kind_of_model", "parse"]
 

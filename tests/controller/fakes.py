@@ -202,8 +202,11 @@ class FakeStore:
         found = [entry for key, entry in self.entries.items() if namespace is None or key.startswith(f"{namespace}/")]
         return [entry.decode() for entry in found if selector is None or selector.matches(entry.labels)]
 
-    def by_owner(self, uid: str) -> Any:
-        return [entry.decode() for entry in self.entries.values() if any(owner["uid"] == uid for owner in entry.owners)]
+    def entries_by_owner(self, uid: str) -> Any:
+        return [entry for entry in self.entries.values() if any(owner["uid"] == uid for owner in entry.owners)]
+
+    def keys_by_index(self, name: str, value: str) -> Any:
+        return [key for key, entry in self.entries.items() if value in self.indexes[name](entry.decode())]
 
     def by_index(self, name: str, value: str) -> Any:
         return [entry.decode() for entry in self.entries.values() if value in self.indexes[name](entry.decode())]

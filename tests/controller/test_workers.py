@@ -137,7 +137,7 @@ def test_a_kind_that_is_not_served_holds_nothing_and_may_be_tried_again(made: li
 
 
 def test_a_namespaced_kind_cannot_own_a_cluster_scoped_one() -> None:
-    with pytest.raises(UsageError, match="cannot own what is cluster-scoped; use watches"):
+    with pytest.raises(UsageError, match="reaches what is cluster-scoped; use owns_by_label"):
         Bench(registry_of(lambda obj, ctx: None, owns=["v1/Namespace"]))
 
 

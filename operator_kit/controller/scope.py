@@ -1,0 +1,62 @@
+"""What a run works with: what all runs of its controller share (`Scope`), what is its own (`Run`), what it wrote (`Write`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from operator_kit.clock import Clock, Signal
+from operator_kit.objects import Object, Resource
+from operator_kit.observe.logging import BoundLogger
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+    from operator_kit.controller.applier import Applier
+    from operator_kit.controller.events import EventRecorder
+    from operator_kit.controller.listers import Caches
+    from operator_kit.controller.ownership import Marks
+
+__all__ = ["Run", "Scope", "Write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What all runs of one controller share."""
+
+    controller: str
+    client: Client
+    caches: Caches
+    applier: Applier
+    recorder: EventRecorder
+    clock: Clock
+    stopping: Signal
+    field_manager: str
+    marks: Marks
+    request_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a run, so that the next run can wait until the cache holds it.
+
+    `version` is empty for a delete, which counts by uid.
+    """
+
+    resource: Resource
+    key: str
+    uid: str
+    version: str
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of one object: what its context needs to know."""
+
+    obj: Object
+    log: BoundLogger
+    attempt: int
+    deadline: float | None
+    live: bool = False  # the caches are behind this object's own writes: everything is read from the server
+    writes: list[Write] = field(default_factory=list)
+    applied: set[tuple[Resource, str]] = field(default_factory=set)  # the children that were wanted in this run, written or not
+    over: bool = False
