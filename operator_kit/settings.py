@@ -108,6 +108,7 @@ _SERVER = "API server"
 _WATCHING = "What is watched"
 _RECONCILING = "Reconciling"
 _LIFE = "Starting and stopping"
+_ENDPOINTS = "Probes and metrics"
 _LOGS = "Logs"
 
 
@@ -146,6 +147,29 @@ class Settings:
         120.0,
         "With --exit-when-idle: how long the API server and the kinds may take to answer.",
         group=_LIFE,
+        kind="duration",
+    )
+
+    health_probe_bind_address: str = _setting(
+        "0", "Where /livez, /healthz and /readyz are served, such as :8081; 0 for off.", group=_ENDPOINTS, kind="address"
+    )
+    metrics_bind_address: str = _setting(
+        "0", "Where /metrics is served, such as :8080; may be that of the probes; 0 for off.", group=_ENDPOINTS, kind="address"
+    )
+    metrics_secure: bool = _setting(
+        False, "Serve the metrics with TLS: the files below, or a certificate made for this run.", group=_ENDPOINTS, kind="flag"
+    )
+    metrics_cert_file: str = _setting(
+        "", "Certificate and chain, PEM; looked at again, so it can be renewed.", group=_ENDPOINTS, kind="text"
+    )
+    metrics_key_file: str = _setting("", "Its key, PEM.", group=_ENDPOINTS, kind="text")
+    metrics_auth: bool = _setting(
+        False, "Let the API server decide whose token may read the metrics.", group=_ENDPOINTS, kind="flag"
+    )
+    stuck_after: float = _setting(
+        3600.0,
+        "After how long a reconcile past its own limit makes /livez fail; 0 for never.",
+        group=_ENDPOINTS,
         kind="duration",
     )
 

@@ -167,6 +167,12 @@ class Informers:
             informers = self._all()
         return [informer.status() for informer in informers]
 
+    def dead(self) -> list[str]:
+        """The informers whose thread has ended without being told to, and has no successor."""
+        with self._changed:
+            informers = self._all()
+        return [str(informer.selection) for informer in informers if informer.reflector.dead()]
+
     def _all(self) -> list[Informer]:
         return [informer for informer, _ in self._informers.values()]
 

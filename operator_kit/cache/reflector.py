@@ -28,6 +28,7 @@ from operator_kit.cache.store import Verdict
 from operator_kit.clock import Clock
 from operator_kit.errors import Cancelled, ConnectionFailed, CorruptStream, Gone, OperatorKitError, ServerError, TooManyRequests
 from operator_kit.objects import Object, metadata_of, resource_version_of
+from operator_kit.threads import has_ended
 
 __all__ = ["Reflector"]
 
@@ -47,6 +48,7 @@ class Reflector:
         self.selection = selection
         self.restarts: dict[str, int] = {}
         self.problem = ""
+        self._problem_at = 0.0  # when it began; means nothing without a problem
         self.odd = 0  # objects and events that could not be used
         self._client = client
         self._sink = sink
@@ -95,6 +97,15 @@ class Reflector:
         """How long ago the server last said anything, be it a bookmark."""
         return self._clock.monotonic() - self._alive_at
 
+    def problem_seconds(self) -> float:
+        """How long the problem has lasted; 0 when there is none."""
+        return self._clock.monotonic() - self._problem_at if self.problem else 0.0
+
+    def dead(self) -> bool:
+        """Whether its thread has ended without being told to."""
+        thread = self._thread
+        return thread is not None and not self._cancel.cancelled and has_ended(thread)
+
     def _spawn(self) -> None:
         self._thread = threading.Thread(target=self._live, name=f"informer/{self.selection.resource.plural}", daemon=True)
         self._thread.start()
@@ -132,7 +143,7 @@ class Reflector:
         except Exception as exc:
             log.exception("informer %s: a step failed, which is a defect; it goes on with a list", self.selection)
             self._count("defect")
-            self.problem = f"a defect: {type(exc).__name__}: {exc}"
+            self._fails(f"a defect: {type(exc).__name__}: {exc}")
             return Pause(self._backoff.next(), List("defect", rebuild=True))
 
     def _list(self, state: List) -> State:
@@ -372,13 +383,18 @@ class Reflector:
             log.warning("informer %s left out what cannot be used: %s (more of it is counted, not logged)", self.selection, what)
 
     def _trouble(self, reason: str, problem: str) -> None:
-        self.problem = problem
+        self._fails(problem)
         self._trouble_reason = reason
         now = self._clock.monotonic()
         level = logging.DEBUG if now - self._logged.get(reason, -math.inf) < _REMIND_SECONDS else logging.WARNING
         if level == logging.WARNING:
             self._logged[reason] = now
         log.log(level, "informer %s: %s", self.selection, problem)
+
+    def _fails(self, problem: str) -> None:
+        if not self.problem:
+            self._problem_at = self._clock.monotonic()
+        self.problem = problem
 
     def _opened(self) -> None:
         self._sign_of_life()

@@ -108,7 +108,8 @@ def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: 
             try:
                 code = manager.run()
             except UsageError as exc:
-                exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group, which maps errors to codes
+                if not hasattr(exc, "exit_code"):
+                    exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group, which maps errors to codes
                 raise
         if code is ExitCode.STUCK:
             _end_hard(code)

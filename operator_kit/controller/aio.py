@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from operator_kit.clock import Clock
 from operator_kit.errors import DeadlineExceeded
+from operator_kit.threads import coroutine_stack, has_ended, thread_stack
 
 __all__ = ["AsyncRun", "LoopThread", "is_async"]
 
@@ -72,6 +73,17 @@ class LoopThread:
                 loop.run_until_complete(asyncio.wait(left, timeout=1.0))
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
+
+    def stack(self) -> list[str]:
+        """Where its thread is just now: something may block it. Empty when there is none."""
+        with self._lock:
+            thread = self._thread
+        return [] if thread is None else thread_stack(thread)
+
+    def dead(self) -> bool:
+        """Whether its thread has ended without being told to."""
+        with self._lock:
+            return self._thread is not None and not self._ending.is_set() and has_ended(self._thread)
 
     def stop(self, timeout: float) -> bool:
         """End the loop and its thread. Returns whether it ended within `timeout` seconds: author's code may block it."""
@@ -136,6 +148,12 @@ class AsyncRun:
             raise error
         result: _T = task.result()
         return result
+
+    def stack(self) -> list[str]:
+        """Where the coroutine is just now."""
+        with self._condition:
+            task = self._task
+        return [] if task is None else coroutine_stack(task.get_coro())
 
     def cancel(self) -> None:
         """Cancel the coroutine, from any thread: at the end of a shutdown's grace."""

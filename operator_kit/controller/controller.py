@@ -39,6 +39,7 @@ from operator_kit.objects import split_key
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.queue import LOW, NORMAL, ExponentialBackoff, WorkQueue
+from operator_kit.threads import has_ended, thread_stack
 
 if TYPE_CHECKING:
     from operator_kit.api import Cancel, Client
@@ -69,9 +70,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RunningKey:
-    """A key that is being reconciled, or another function of the author's that runs: for how many seconds, and on which thread.
+    """A key that is being reconciled, or another function of the author's that runs.
 
-    `key` is empty for what belongs to no object; its text says then what it is.
+    For how many seconds, on which thread, and since when on the monotonic clock. `key` is empty for what belongs to no object;
+    its text says then what it is.
     """
 
     controller: str
@@ -79,6 +81,7 @@ class RunningKey:
     seconds: float
     thread: str
     what: str = ""
+    began: float = 0.0
 
     def __str__(self) -> str:
         return self.what or f"{self.controller}: the reconcile of {self.key}"
@@ -127,7 +130,7 @@ class Controller:
             rate_limiter=ExponentialBackoff(base, cap=max(base, longest)),
             metrics=self._metrics,
         )
-        self._timeout = limits.timeout if made.timeout is None else made.timeout
+        self.timeout = limits.timeout if made.timeout is None else made.timeout  # seconds; 0 for none
         self.workers = made.workers or limits.workers
         self.caches = Caches(made, client, informers, made.namespaces or limits.namespaces)
         self.stopping = Signal(self._clock)
@@ -138,7 +141,7 @@ class Controller:
         self._lock = threading.Lock()
         self._troubles: dict[str, _Trouble] = {}  # under the lock
         self._reasons: dict[str, str] = {}  # under the lock; why a key runs next, for logs
-        self._running: dict[str, tuple[float, str]] = {}  # under the lock
+        self._running: dict[str, tuple[float, threading.Thread]] = {}  # under the lock
         self.runs = 0  # under the lock; how many reconciles have ended
         self._counts = RunMetrics(self._metrics, made.name, self.workers)
 
@@ -177,7 +180,7 @@ class Controller:
 
     def synced(self) -> bool:
         """Whether every cache is synced and every handler has seen the initial objects."""
-        return self._runner is not None and self.caches.synced()
+        return self.bound and self.caches.synced()
 
     def start(self) -> None:
         """Start the workers. Only once, and only when synced."""
@@ -189,6 +192,11 @@ class Controller:
             thread = threading.Thread(target=self._work, name=f"{self.name}-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    @property
+    def bound(self) -> bool:
+        """Whether its kinds are found and its informers taken."""
+        return self._runner is not None
 
     @property
     def started(self) -> bool:
@@ -222,8 +230,23 @@ class Controller:
         """The keys that are being reconciled, longest first."""
         now = self._clock.monotonic()
         with self._lock:
-            running = [RunningKey(self.name, key, now - since, thread) for key, (since, thread) in self._running.items()]
-        return sorted(running, key=lambda item: -item.seconds)
+            running = list(self._running.items())
+        keys = [RunningKey(self.name, key, now - since, thread.name, began=since) for key, (since, thread) in running]
+        return sorted(keys, key=lambda item: -item.seconds)
+
+    def stack(self, key: str) -> list[str]:
+        """Where the run of a key is just now, a line for each frame, outermost first; empty when it does not run."""
+        with self._lock:
+            _, thread = self._running.get(key, (0.0, None))
+        if thread is None or self._runner is None:
+            return []
+        return self._runner.coroutine_stack(key) or thread_stack(thread)
+
+    def dead_workers(self) -> list[str]:
+        """The threads of workers that have ended without being told to."""
+        if self.stopping.is_set():
+            return []
+        return [thread.name for thread in self._threads if has_ended(thread)]
 
     def idle(self) -> bool:
         """Whether nothing is ready, running, backing off or waiting for a cache. A pending requeue-after does not count."""
@@ -330,11 +353,11 @@ class Controller:
         log = BoundLogger(logging.getLogger(f"operator_kit.reconcile.{self.name}"), fields)
         began = self._clock.monotonic()
         with self._lock:
-            self._running[key] = (began, threading.current_thread().name)
+            self._running[key] = (began, threading.current_thread())
         self._counts.began()
         try:
             with bound(**fields):
-                finished = runner.run(obj, log=log, attempt=attempt, timeout=self._timeout or None, live=verdict is Verdict.LIVE)
+                finished = runner.run(obj, log=log, attempt=attempt, timeout=self.timeout or None, live=verdict is Verdict.LIVE)
                 gate.remember(key, finished.writes)
         finally:
             seconds = self._clock.monotonic() - began

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from operator_kit.clock import Clock
 from operator_kit.errors import AlreadyExists, ApiError, ConnectionFailed, NotFound
 from operator_kit.objects import Object, Resource, api_version_of, kind_of, name_of, namespace_of, resource_version_of, uid_of
+from operator_kit.threads import has_ended
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
@@ -139,6 +140,11 @@ class EventRecorder:
             raise RuntimeError("the event recorder is started already")
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
+
+    def dead(self) -> bool:
+        """Whether its thread has ended without being told to."""
+        thread = self._thread
+        return thread is not None and not self._stopping and has_ended(thread)
 
     def stop(self, timeout: float) -> bool:
         """Write what is waiting, and end, within `timeout` seconds. Returns whether the thread has ended."""

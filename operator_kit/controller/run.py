@@ -169,6 +169,12 @@ class Runner:
             with self._lock:
                 del self._async_runs[key]
 
+    def coroutine_stack(self, key: str) -> list[str]:
+        """Where the coroutine of this key is, and the loop that it is on; empty when no coroutine runs for it."""
+        with self._lock:
+            bridge = self._async_runs.get(key)
+        return [] if bridge is None else [*bridge.stack(), "the loop of all coroutines is at", *self._loop.stack()]
+
     def cancel_async(self) -> int:
         """Cancel every coroutine that runs: at the end of a shutdown's grace. Returns how many there were."""
         with self._lock:

@@ -50,6 +50,7 @@ class RunMetrics:
             counter.inc(name, by=0)
         for result in ("success", "error", "requeue", "requeue_after"):
             self._total.inc(name, result, by=0)
+        self._seconds.expect(name)
         self._active.set(0, name)
         metrics.gauge(
             f"{_PREFIX}max_concurrent_reconciles", "Maximum number of concurrent reconciles per controller", _LABELS

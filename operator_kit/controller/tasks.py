@@ -22,6 +22,7 @@ from operator_kit.controller.task_context import Call, TaskContext, TaskScope
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.queue import ExponentialBackoff
+from operator_kit.threads import has_ended, thread_stack
 
 if TYPE_CHECKING:
     from operator_kit.api import Cancel, Client
@@ -61,7 +62,7 @@ class TaskRunner:
         self._clock = clock or Clock()
         self._limits = limits
         self._loop = loop
-        self._timeout = limits.timeout if made.timeout is None else made.timeout
+        self.timeout = limits.timeout if made.timeout is None else made.timeout  # seconds; 0 for none
         self._backoff = ExponentialBackoff(limits.backoff_base, cap=max(limits.backoff_base, limits.backoff_max))
         self._counts = RunMetrics(metrics or Metrics(), made.name, self.workers)
         self._failure_log = FailureLog(self._clock)
@@ -89,6 +90,11 @@ class TaskRunner:
             raise RuntimeError(f"task {self.name} is started already")
         self._thread = threading.Thread(target=self._work, name=f"{self.name}-1", daemon=True)
         self._thread.start()
+
+    @property
+    def bound(self) -> bool:
+        """Whether it was bound."""
+        return self._bound
 
     @property
     def started(self) -> bool:
@@ -119,8 +125,17 @@ class TaskRunner:
         with self._lock:
             if self._call is None:
                 return []
-            seconds = self._clock.monotonic() - self._since
-        return [RunningKey(self.name, "", seconds, f"{self.name}-1", f"the task {self.name}")]
+            since = self._since
+        return [RunningKey(self.name, "", self._clock.monotonic() - since, f"{self.name}-1", f"the task {self.name}", since)]
+
+    def stack(self, key: str) -> list[str]:  # noqa: ARG002  # a controller's face
+        """Where its thread is just now, a line for each frame, outermost first."""
+        return [] if self._thread is None else thread_stack(self._thread)
+
+    def dead_workers(self) -> list[str]:
+        """Its thread, if that has ended without being told to."""
+        thread = self._thread
+        return [thread.name] if thread is not None and not self.stopping.is_set() and has_ended(thread) else []
 
     def idle(self) -> bool:
         """Whether it has run, and the last run was good. That it will run again does not count."""
@@ -146,7 +161,7 @@ class TaskRunner:
         log = BoundLogger(logging.getLogger(f"operator_kit.reconcile.{self.name}"), fields)
         began = self._clock.monotonic()
         scope = TaskScope(self.name, self._client, self._clock, self.stopping, self._limits.request_timeout)
-        context = TaskContext(scope, log, attempt=attempt, deadline=began + self._timeout if self._timeout else None)
+        context = TaskContext(scope, log, attempt=attempt, deadline=began + self.timeout if self.timeout else None)
         call = Call(self.made.function, context, self._loop, self._clock)
         with self._lock:
             self._call, self._since = call, began

@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     NOT_SYNCED = 7
     STUCK = 8
     STARTUP = 9
+    ENDPOINT = 10
 
 
 MEANINGS: dict[ExitCode, str] = {
@@ -33,5 +34,6 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOT_SYNCED: "with --exit-when-idle: a kind was not there, or not readable, in time",
     ExitCode.STUCK: "a reconcile outlived --shutdown-timeout",
     ExitCode.STARTUP: "an @on_startup function raised",
+    ExitCode.ENDPOINT: "probes or metrics cannot be served: address in use, or certificate that cannot be used",
 }
 """What each means, for `--help`. 128 and more: ended at once by a second signal, the signal's number added."""

@@ -38,9 +38,13 @@ from operator_kit.controller.aio import LoopThread
 from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, KindNotFound, UsageError
 from operator_kit.manager.complaints import Complaints
 from operator_kit.manager.exits import ExitCode
-from operator_kit.manager.metrics import informer_families
+from operator_kit.manager.metrics import build_families, informer_families
+from operator_kit.manager.probes import Probes
+from operator_kit.manager.serving import Serving
+from operator_kit.manager.watchdog import Watchdog
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.settings import Settings, format_duration
+from operator_kit.threads import has_ended
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
@@ -103,6 +107,7 @@ class Manager:
         self.informers = Informers(
             client, clock=self._clock, resync=self.settings.resync, watch=self.settings.watch, settings=reflector
         )
+        self.metrics.register(build_families)
         self.metrics.register(lambda: informer_families(self.informers))
         self._registry = registry
         self.controllers: tuple[Controller, ...] = ()
@@ -120,6 +125,11 @@ class Manager:
         self._troubles: dict[str, str] = {}  # under the lock; by controller: what keeps it from starting
         self._fatal: Exception | None = None  # under the lock; what waiting does not mend
         self._names: set[str] = set()
+        self.beat = 0.0  # when the thread of `run` last looked round
+        self._watchdog = Watchdog(lambda: self.runnables, self.settings.stuck_after)
+        self.probes = Probes(self, self._watchdog, clock=self._clock)
+        self.serving = Serving(self.settings, self.probes, self.metrics, client, clock=self._clock)
+        self._binder: threading.Thread | None = None
         self._quiet_since: float | None = None
         self._seen_runs = -1
 
@@ -132,15 +142,25 @@ class Manager:
             How it went; see `ExitCode`. After `STUCK` threads of the author's code still run: end the process hard.
 
         Raises:
+            EndpointError: probes or metrics cannot be served. Nothing was started.
             UsageError: something that waiting does not mend, such as a kind that can mean several. Everything is stopped by then.
             StartupFailed: an `@on_startup` function raised. So it is then.
             Exception: a defect.
         """
+        try:
+            self.serving.start()
+            return self._run()
+        finally:
+            self.serving.stop()
+            self._client.close()
+            self._done.set()
+
+    def _run(self) -> ExitCode:
         self.controllers = tuple(self._controller(made) for made in self._registry)
         self.runnables = (*self.controllers, *(self._task(made) for made in self._registry.tasks))
         self._names = {runnable.name for runnable in self.runnables}
         binds = [_Bind(runnable) for runnable in self.runnables]
-        binder = threading.Thread(target=self._bind_all, args=(binds,), name="binder", daemon=True)
+        self._binder = binder = threading.Thread(target=self._bind_all, args=(binds,), name="binder", daemon=True)
         began = self._clock.monotonic()
         code = ExitCode.OK
         try:
@@ -152,7 +172,6 @@ class Manager:
         finally:
             self.stop()
             stuck = self._shut_down(binder)
-            self._done.set()
         if self._fatal is not None:
             raise self._fatal
         return ExitCode.STUCK if stuck else code
@@ -187,6 +206,23 @@ class Manager:
             waiting = list(self._troubles.values())
         return list(dict.fromkeys([*waiting, *(status.problem for status in self.informers.status() if status.problem)]))
 
+    def waiting(self) -> dict[str, str]:
+        """What keeps controllers from finding their kinds just now, by the controllers' names."""
+        with self._lock:
+            return dict(self._troubles)
+
+    def dead_threads(self) -> list[str]:
+        """The manager's own threads that have ended without being told to: the process should be restarted."""
+        dead = [name for runnable in self.runnables for name in runnable.dead_workers()]
+        dead += [f"informer {name}" for name in self.informers.dead()]
+        if self.recorder.dead():
+            dead.append("events")
+        if self._loop.dead():
+            dead.append("reconcile-loop")
+        if self._binder is not None and has_ended(self._binder):
+            dead += [f"binder, before {made.name} was bound" for made in self.runnables if not made.bound]
+        return dead
+
     # ------------------------------------------------------------------ running
 
     def _limits(self) -> Limits:
@@ -219,6 +255,8 @@ class Manager:
     def _until_stopped(self, binds: list[_Bind], began: float) -> ExitCode:
         waiting = True
         while not self._stop.is_set():
+            self.beat = self._clock.monotonic()
+            self._watchdog.stuck()
             for bind in binds:
                 if bind.done and not bind.controller.started and bind.controller.synced():
                     bind.controller.start()
@@ -368,7 +406,6 @@ class Manager:
         looped = self._loop.stop(CLOSE_TIMEOUT)
         if not looped:
             _log.critical("the loop of asynchronous reconcilers does not end: something in it blocks")
-        self._client.close()
         _log.info("stopped")
         return bool(stuck) or not looped
 

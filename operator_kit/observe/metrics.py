@@ -193,6 +193,11 @@ class Histogram(_Sink):
         self._buckets = tuple(buckets)
         self._tallies: dict[tuple[str, ...], Tally] = {}
 
+    def expect(self, *labels: str) -> None:
+        """Make the sample exist, empty."""
+        with self._lock:
+            self._tallies.setdefault(self._checked(labels), Tally(self._buckets))
+
     def observe(self, value: float, *labels: str) -> None:
         """Count one value. Raises `ValueError` for a wrong number of labels."""
         tally = self._tallies.get(labels)

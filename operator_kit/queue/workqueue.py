@@ -191,7 +191,7 @@ class WorkQueue(DedupQueue[K]):
             if self._alarm < math.inf:
                 self._sound_if_due()
             now = self._monotonic()
-            depth = {priority: len(lane) for priority, lane in self._lanes.items()}
+            depth = {NORMAL: 0} | {priority: len(lane) for priority, lane in self._lanes.items()}
             for again in self._again.values():
                 depth[again.priority] = depth.get(again.priority, 0) + 1
             running = [max(0.0, now - since) for _, since in self._processing.values()]

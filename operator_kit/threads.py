@@ -1,0 +1,43 @@
+"""Threads and coroutines seen from outside: whether one has ended, and where it is just now."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+__all__ = ["coroutine_stack", "has_ended", "thread_stack"]
+
+
+def has_ended(thread: threading.Thread) -> bool:
+    """Whether it was started and has ended. `is_alive` says no of one that is just being started, too."""
+    return thread.ident is not None and thread not in threading.enumerate()
+
+
+def thread_stack(thread: threading.Thread) -> list[str]:
+    """The frames of a thread, outermost first: `file.py:12 in function: source line`. Empty when it does not run."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # documented, and there is no other way
+    return [] if frame is None else _shown(traceback.extract_stack(frame))
+
+
+def coroutine_stack(coroutine: Any) -> list[str]:
+    """The frames of a coroutine and of what it awaits, outermost first."""
+    return _shown(traceback.StackSummary.extract((frame, frame.f_lineno) for frame in _awaited(coroutine)))
+
+
+def _awaited(awaitable: Any) -> Iterator[FrameType]:
+    for _ in range(100):
+        frame = next((frame for name in ("cr_frame", "gi_frame", "ag_frame") if (frame := getattr(awaitable, name, None))), None)
+        if frame is None:
+            return
+        yield frame
+        awaitable = next(
+            (inner for name in ("cr_await", "gi_yieldfrom", "ag_await") if (inner := getattr(awaitable, name, None))), None
+        )
+
+
+def _shown(frames: traceback.StackSummary) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line}".rstrip(": ") for frame in frames]
