@@ -11,10 +11,10 @@ CLIENTS      ?= 35 36.0.3 37
 CLIENT_TESTS ?= tests/api tests/cache/test_table.py tests/leader/test_lease_api.py tests/integration
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast test-clients lint fmt build clean bench-cache bench-queue bench-sandbox chaos simulate
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## List the verbs
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or newer, or set PYTHON=…" >&2; exit 1; }
@@ -72,6 +72,9 @@ bench-sandbox: $(READY) ## What the embedded API server costs, beside a bare HTT
 
 bench-cache: $(READY) ## What informers cost, beside bare loops and the official informer
 	@$(BIN)/python -m benchmarks.cache --peer
+
+bench-operator: $(READY) ## What a whole operator costs, beside a bare loop; on KUBECONFIG's cluster if that is set
+	@$(BIN)/python -m benchmarks.operator
 
 bench-queue: $(READY) ## What the WorkQueue costs, beside the standard library's queue
 	@$(BIN)/python -m benchmarks.queue

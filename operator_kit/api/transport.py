@@ -23,6 +23,7 @@ import kubernetes.client
 import kubernetes.config
 import urllib3
 from kubernetes.config.incluster_config import InClusterConfigLoader
+from urllib3.exceptions import ClosedPoolError
 
 from operator_kit import codec
 from operator_kit.api.cancel import Cancel, Scope
@@ -92,8 +93,18 @@ class _Link:
     loaded_at: float
     client: Any  # kubernetes.client.ApiClient
     pool: urllib3.PoolManager
+    connections: urllib3.HTTPConnectionPool | None  # the pool's own of this host; None where a proxy is in between
     host: str
+    base: str  # the path that the host's URL may have
     headers: Mapping[str, str]
+
+    def urlopen(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        """Send over the host's connections: having the manager find them by URL each time costs a tenth of a call."""
+        if self.connections is not None:
+            # A pool that was closed is made anew by the manager; it says so before anything is sent.
+            with suppress(ClosedPoolError):
+                return self.connections.urlopen(method, self.base + path, **options)
+        return self.pool.urlopen(method, self.host + path, **options)
 
 
 class Stream:
@@ -221,9 +232,7 @@ class Transport:
         headers["Accept"] = request.accept
         if request.body is not None:
             headers["Content-Type"] = request.content_type
-        url = f"{link.host}{request.path}"
-        if request.query:
-            url = f"{url}?{urlencode(request.query)}"
+        path = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
         timeout = request.timeout
         if request.limit is not None:
             timeout = min(timeout, request.limit())
@@ -234,9 +243,9 @@ class Transport:
             if request.cancelled:
                 raise Cancelled(f"{request} was cancelled")
             with scope.entered():
-                response = link.pool.urlopen(
+                response = link.urlopen(
                     request.method,
-                    url,
+                    path,
                     body=request.body,
                     headers=headers,
                     timeout=urllib3.Timeout(total=total, connect=min(_CONNECT_SECONDS, timeout), read=timeout),
@@ -348,7 +357,9 @@ class Transport:
         pool = client.rest_client.pool_manager
         adopt(pool)
         headers = {"User-Agent": self._user_agent, **source.impersonate}
-        return _Link(source, stamp, self._clock.monotonic(), client, pool, configuration.host.rstrip("/"), headers)
+        host = configuration.host.rstrip("/")
+        connections = None if pool.proxy is not None else pool.connection_from_url(host)
+        return _Link(source, stamp, self._clock.monotonic(), client, pool, connections, host, urlsplit(host).path, headers)
 
     def close(self) -> None:
         """Close the idle connections. Calls that run are not ended: cancel them."""

@@ -137,6 +137,8 @@ class Controller:
         self._runner: Runner | None = None
         self._gate: Gate | None = None
         self._failure_log = FailureLog(self._clock)
+        # Looked up once: every look takes the logging module's one lock, which the workers would queue for.
+        self._logger = logging.getLogger(f"operator_kit.reconcile.{made.name}")
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._troubles: dict[str, _Trouble] = {}  # under the lock
@@ -350,7 +352,7 @@ class Controller:
             "attempt": attempt,
             "reason": reason,
         }
-        log = BoundLogger(logging.getLogger(f"operator_kit.reconcile.{self.name}"), fields)
+        log = BoundLogger(self._logger, fields)
         began = self._clock.monotonic()
         with self._lock:
             self._running[key] = (began, threading.current_thread())
