@@ -1,7 +1,7 @@
 """The connections under the official client's pool: kept alive, cancellable, and their failures in our own words.
 
-urllib3 makes connections of the class its pools name; these are urllib3's own, with two things added: TCP keep-alive, and the
-scope of the call that uses them (see `operator_kit.api.cancel`).
+urllib3 makes connections of the class its pools name; these are urllib3's own, with three things added: TCP keep-alive, the scope
+of the call that uses them (see `operator_kit.api.cancel`), and requests that go out in one piece.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def _keep_alive_options() -> list[tuple[int, int, int]]:
 
 
 class _Scoped(HTTPConnection):
-    """A connection that tells the running call's scope of its socket."""
+    """A connection that tells the running call's scope of its socket, and sends head and body of a request at once."""
+
+    _held: list[bytes] | None = None
 
     def _new_conn(self) -> socket.socket:
         """As urllib3's, except that the socket is known to the scope while it is still connecting."""
@@ -86,7 +88,20 @@ class _Scoped(HTTPConnection):
         if scope is not None and self.sock is not None and not scope.connected:  # a connection that was kept from an earlier call
             scope.connected = True
             scope.attach(self.sock)
-        super().request(*args, **kwargs)
+        # urllib3 sends the head and the body one by one: two system calls, two packets, and a server that wakes up twice.
+        held: list[bytes] = []
+        self._held = held
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            self._held = None
+        self.send(b"".join(held))
+
+    def send(self, data: Any) -> None:
+        if self._held is not None:
+            self._held.append(data)
+        else:
+            super().send(data)
 
 
 class _ScopedTLS(_Scoped, HTTPSConnection):

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import random
-import secrets
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -348,7 +347,7 @@ class Controller:
             "kind": kind.kind,
             "namespace": namespace,
             "name": name,
-            "reconcile_id": secrets.token_hex(4),
+            "reconcile_id": f"{random.getrandbits(32):08x}",  # a name for log lines, no secret
             "attempt": attempt,
             "reason": reason,
         }

@@ -16,6 +16,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, NamedTuple, TypeVar
 
 __all__ = [
@@ -81,7 +82,7 @@ class Tally:
     def __init__(self, bounds: Sequence[float] = QUEUE_BUCKETS) -> None:
         self.bounds = tuple(bounds)
         self._lock = threading.Lock()
-        self._buckets = [0] * len(self.bounds)
+        self._buckets = [0] * (len(self.bounds) + 1)  # not cumulative; the last is for what is beyond every bound
         self._sum = 0.0
         self._count = 0
 
@@ -91,15 +92,27 @@ class Tally:
         late = bisect_left(raw, 0.0)
         raw[:late] = [0.0] * late
         with self._lock:
+            below = 0
             for index, bound in enumerate(self.bounds):
-                self._buckets[index] += bisect_right(raw, bound)
+                upto = bisect_right(raw, bound)
+                self._buckets[index] += upto - below
+                below = upto
+            self._buckets[-1] += len(raw) - below
             self._sum += sum(raw)
             self._count += len(raw)
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        value = max(0.0, value)
+        with self._lock:
+            self._buckets[bisect_left(self.bounds, value)] += 1
+            self._sum += value
+            self._count += 1
 
     def read(self) -> Distribution:
         """The histogram now, with everything merged so far."""
         with self._lock:
-            return Distribution(self.bounds, tuple(self._buckets), self._sum, self._count)
+            return Distribution(self.bounds, tuple(accumulate(self._buckets[:-1])), self._sum, self._count)
 
 
 class _Sink:
@@ -204,7 +217,7 @@ class Histogram(_Sink):
         if tally is None:
             with self._lock:
                 tally = self._tallies.setdefault(self._checked(labels), Tally(self._buckets))
-        tally.merge([value])
+        tally.add(value)
 
     def value(self, *labels: str) -> Distribution:
         """The distribution now; empty for label values never seen."""
