@@ -154,6 +154,11 @@ def test_every_setting_stands_in_the_help_under_its_heading() -> None:
         (("--workers", "0"), "1 or more"),
         (("--resync", "soon"), "'soon' is not a duration"),
         (("--log-level", "loud"), "loud"),
+        (
+            ("--metrics-bind-address", "8080"),
+            "setting metrics_bind_address from --metrics-bind-address: '8080' is not an address; write",
+        ),
+        (("--health-probe-bind-address", ":70000"), "70000 is not a port"),
         (("--load", "x"), "--load is for --sandbox"),
         (("--sandbox", "--kubeconfig", "x"), "name two API servers"),
         ((), "give at least one TARGET"),
@@ -180,6 +185,10 @@ def test_the_version_is_printed() -> None:
         ("missing.yaml", None, "settings file missing.yaml: No such file"),
         ("bad.yaml", "worker: 3", "no setting is named worker; did you mean workers?"),
         ("bad.yaml", "workers: [", "is not YAML"),
+        ("bad.yaml", "- workers", "expected a mapping of settings, found list"),
+        ("bad.yaml", "metrics-bind-address: 8080", "setting metrics_bind_address from file bad.yaml: 8080 is not an address"),
+        ("bad.yaml", "metrics_secure: perhaps", "setting metrics_secure from file bad.yaml: 'perhaps' is not true or false"),
+        ("bad.yaml", "stuck-after: soon", "setting stuck_after from file bad.yaml: 'soon' is not a duration"),
     ],
 )
 def test_a_settings_file_that_cannot_be_used(name: str, text: str | None, says: str) -> None:
@@ -202,6 +211,22 @@ def test_print_settings_shows_where_each_comes_from_and_can_be_read_again() -> N
     assert again.exit_code == 0
     without_origin = [line.partition(" #")[0] for line in result.output.splitlines()]
     assert [line.partition(" #")[0] for line in again.output.splitlines()] == without_origin
+
+
+# ------------------------------------------------------------------ probes and metrics
+
+
+def test_a_port_in_use_is_one_line_and_an_exit_code_of_its_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = run("--sandbox", "--exit-when-idle", "--health-probe-bind-address", address, write("ok_target.py", UNKNOWN))
+    refused(result, ExitCode.ENDPOINT, f"cannot listen on {address}: another process listens there already")
+
+
+def test_a_certificate_that_is_none_is_one_line_as_well() -> None:
+    files = ("--metrics-cert-file", write("tls.crt", "nonsense"), "--metrics-key-file", write("tls.key", "nonsense"))
+    arguments = ("--sandbox", "--exit-when-idle", "--metrics-bind-address", "127.0.0.1:0", "--metrics-secure", *files)
+    refused(run(*arguments, write("ok_target.py", UNKNOWN)), ExitCode.ENDPOINT, "are not a certificate and its key in PEM")
 
 
 # ------------------------------------------------------------------ the API server

@@ -14,9 +14,12 @@ import pytest
 from operator_kit.cache import InformerStatus
 from operator_kit.clock import FakeClock
 from operator_kit.controller import AsyncContext, Context, RunningKey
+from operator_kit.errors import ShutDown
+from operator_kit.manager import manager
 from operator_kit.manager.probes import BLIND_AFTER, WEDGED_AFTER, Probes
 from operator_kit.manager.watchdog import Watchdog
 from operator_kit.objects import Object, Resource
+from operator_kit.queue import WorkQueue
 from tests.manager.conftest import Cluster, registry_of
 from tests.processes import eventually
 
@@ -239,7 +242,11 @@ def test_a_stuck_coroutine_is_shown_where_it_awaits(foos: Cluster, caplog: pytes
     assert "in stubborn: await asyncio.sleep" in record.getMessage()
 
 
-def test_ready_begins_with_the_kind_and_ends_with_the_stop(cluster: Cluster, release: threading.Event) -> None:
+def test_ready_begins_with_the_kind_and_ends_with_the_stop(
+    cluster: Cluster, release: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "BIND_AGAIN", 0.1)
+
     def foo(obj: Object, ctx: Context) -> None:
         release.wait(30)
 
@@ -252,6 +259,23 @@ def test_ready_begins_with_the_kind_and_ends_with_the_stop(cluster: Cluster, rel
     operator.manager.stop()
     assert ready.look()["shutdown"].problem == "the operator is stopping"
     assert operator.manager.probes.live.passes()
+
+
+def test_a_worker_that_has_died_is_named_and_threads_that_begin_are_not(foos: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(self: object, timeout: float | None = None) -> str:
+        raise ShutDown
+
+    operator = foos.start(registry_of(lambda obj, ctx: None, workers=1))
+    live = operator.manager.probes.live
+
+    def ready() -> bool:
+        assert live.passes(), live.look()
+        return operator.manager.started()
+
+    eventually(ready, "started", every=0)
+    monkeypatch.setattr(WorkQueue, "get", dies)
+    foos.create("a")  # wakes the worker for the last time
+    eventually(lambda: live.look()["threads"].problem == "dead: foo-1", "the dead worker is named")
 
 
 def test_a_forbidden_kind_is_named_with_the_rule_and_a_blind_one_as_well(foos: Cluster) -> None:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from operator_kit.api import Client
 from operator_kit.clock import Clock, FakeClock
 from operator_kit.errors import UsageError
-from operator_kit.manager import ExitCode, Manager
+from operator_kit.manager import ExitCode, Manager, manager
 from operator_kit.manager import certificates as module
 from operator_kit.manager.authorization import Authorizer
 from operator_kit.manager.connection import Request, Response
@@ -31,7 +31,7 @@ from operator_kit.objects import Object
 from operator_kit.sandbox import Sandbox
 from operator_kit.settings import Settings
 from tests.manager.conftest import Cluster, Operator, registry_of
-from tests.processes import eventually
+from tests.processes import ROOT, eventually
 
 ANY = "127.0.0.1:0"
 
@@ -58,6 +58,11 @@ def fetch(url: str, context: ssl.SSLContext | None = None, **headers: str) -> tu
 
 def url(operator: Operator, path: str) -> str:
     return eventually(lambda: operator.manager.serving.url(path), f"{path} is served")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager, "BIND_AGAIN", 0.1)  # seconds between two looks for a kind
 
 
 def free_port() -> int:
@@ -372,18 +377,19 @@ def test_an_api_server_that_does_not_say_is_a_500_told_once_with_the_rules(
 def test_an_operator_asks_for_tokens_when_told_to(guarded: Guarded) -> None:
     token = guarded.account("prometheus", "/metrics")
     settings = Settings(metrics_bind_address=ANY, metrics_secure=True, metrics_auth=True)
-    manager = Manager(registry_of(nothing), Client.from_kubeconfig_dict(guarded.sandbox.kubeconfig()), settings)
-    thread = threading.Thread(target=manager.run)
+    operator = Manager(registry_of(nothing), Client.from_kubeconfig_dict(guarded.sandbox.kubeconfig()), settings)
+    thread = threading.Thread(target=operator.run)
     thread.start()
     try:
-        address = eventually(lambda: manager.serving.url("/metrics"), "served")
+        address = eventually(lambda: operator.serving.url("/metrics"), "served")
         anyone = ssl._create_unverified_context()
         assert fetch(address, anyone)[0] == 401
         assert fetch(address, anyone, Authorization=f"Bearer {token}")[0] == 200
     finally:
-        manager.stop()
+        operator.stop()
         thread.join(30)
 
 
-def test_endpoint_errors_are_for_people_to_mend() -> None:
+def test_endpoint_errors_are_for_people_to_mend_and_the_page_knows_their_code() -> None:
     assert issubclass(EndpointError, UsageError)
+    assert f"exit code {ExitCode.ENDPOINT.value}" in (ROOT / "docs" / "probes.md").read_text("utf-8")
