@@ -163,7 +163,11 @@ class Sandbox:
         await self._stop.wait()
         self.app.shut_down()
         self.engine.end_watches()
+        transports = [connection.transport for connection in server.connections if connection.transport is not None]
         await runner.cleanup()
+        for transport in transports:
+            transport.abort()  # closed with TLS, it would wait for the client's farewell, and the loop ends here
+        await asyncio.sleep(0)
         self.engine.world.attach(None)
         if keeper is not None and self._state is not None:
             await keeper

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
+import socket
+import ssl
 import threading
 import urllib.error
 import urllib.request
+import warnings
 from typing import Any
 
 import pytest
@@ -37,6 +41,23 @@ def test_it_answers_as_soon_as_start_returns_and_its_thread_ends_with_stop() -> 
         assert call(sandbox.url, "GET", "/readyz") == (200, "ok")
     assert "sandbox" not in {thread.name for thread in threading.enumerate()}
     sandbox.stop()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_connection_that_its_client_keeps_open_ends_with_the_server(tls: bool) -> None:
+    with Sandbox(tls=tls) as sandbox:
+        connection = socket.create_connection(("127.0.0.1", sandbox.port), timeout=10)
+        if tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = context.wrap_socket(connection, suppress_ragged_eofs=True)
+        connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        gc.collect()
+    connection.close()
+    assert [str(warning.message) for warning in told if f"laddr=('127.0.0.1', {sandbox.port})" in str(warning.message)] == []
 
 
 def test_a_port_in_use_is_told_in_one_line() -> None:
