@@ -6,6 +6,13 @@ READY  := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 SEEDS  ?= 200
 FIRST  ?= 0
+
+# The operator that docker-build makes and deploy runs (the example), and the base image it is made from.
+VERSION        := 0.1.0
+IMG            ?= website-operator:$(VERSION)
+BASE_IMG       ?= operator-kit:$(VERSION)
+CONTAINER_TOOL ?= docker
+KUBECTL        ?= kubectl
 # The official client's versions that are supported, and the tests of what stands on it.
 CLIENTS      ?= 35 36.0.3 37
 CLIENT_TESTS ?= tests/api tests/cache/test_table.py tests/leader/test_lease_api.py tests/integration
@@ -66,6 +73,32 @@ fmt: $(READY) ## Format the code
 
 build: $(READY) ## The wheel and the source distribution, in dist/
 	@$(BIN)/python -m build
+
+manifests: $(READY) ## deploy/ and the table in the chart's page, from the chart
+	@$(BIN)/python -m tests.chart.manifests
+
+docker-build: ## The base image BASE_IMG=…, and from it the example operator IMG=…
+	$(CONTAINER_TOOL) build --tag $(BASE_IMG) --build-arg VERSION=$(VERSION) .
+	$(CONTAINER_TOOL) build --tag $(IMG) --build-arg BASE=$(BASE_IMG) examples
+
+docker-push: ## Push IMG=… to its registry
+	$(CONTAINER_TOOL) push $(IMG)
+
+install: ## Install the example's CustomResourceDefinitions into the current cluster
+	$(KUBECTL) apply --server-side --kustomize deploy/crd
+
+uninstall: ## Delete them, and with them every object of their kinds
+	$(KUBECTL) delete --ignore-not-found --kustomize deploy/crd
+
+deploy: ## Run the example operator IMG=… in the current cluster
+	$(KUBECTL) kustomize deploy/default | sed 's|image: website-operator:.*|image: $(IMG)|' | $(KUBECTL) apply --server-side --filename -
+
+undeploy: ## Delete what deploy made, but not the CustomResourceDefinitions
+	$(KUBECTL) delete --ignore-not-found --kustomize deploy/manager
+	$(KUBECTL) delete --ignore-not-found --kustomize deploy/rbac
+
+test-kind: ## The example operator in a kind cluster of its own; needs kind, docker and kubectl
+	@tests/e2e/kind.sh
 
 bench-sandbox: $(READY) ## What the embedded API server costs, beside a bare HTTP echo
 	@$(BIN)/python -m benchmarks.sandbox

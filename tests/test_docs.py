@@ -32,7 +32,6 @@ def test_the_programs_on_the_sandbox_page_run(number: int) -> None:
 
 def test_every_verb_of_the_makefile_says_what_it_does() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
-    assert phony
-    described = set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
-    assert set(phony[1].split()) == described
+    phony = " ".join(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)).split()
+    described = re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE)
+    assert sorted(phony) == sorted(described)

@@ -72,7 +72,9 @@ def test_a_release_is_installed_upgraded_and_uninstalled_and_its_definitions_and
     wider = CRD.replace("maximum: 20", "maximum: 30")
     assert wider != CRD
     # More replicas, a wider definition, and no budget any more.
-    cluster.upgrade({**VALUES, "replicaCount": 2, "crds": {"files": {"websites": wider}}, "podDisruptionBudget": {"enabled": False}})
+    cluster.upgrade(
+        {**VALUES, "replicaCount": 2, "crds": {"files": {"websites": wider}}, "podDisruptionBudget": {"enabled": False}}
+    )
     assert cluster.get(deployment)["status"]["readyReplicas"] == 2
     definition = helm.one(objects, "CustomResourceDefinition")
     schema = cluster.get(definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

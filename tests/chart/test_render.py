@@ -24,6 +24,10 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "rules": {"rbac": {"rules": RULES}, "crds": {"files": {"websites": CRD}}},
     "namespaced": {"rbac": {"rules": RULES}, "watchNamespaces": ["team-a", "team-b"]},
     "namespaced and beyond": {"rbac": {"rules": RULES, "clusterRules": RULES}, "watchNamespaces": ["team-a"]},
+    "one namespace more": {
+        "rbac": {"rules": RULES, "namespaceRules": {"dns": RULES, "team-a": RULES}},
+        "watchNamespaces": ["team-a"],
+    },
     "no rbac": {"rbac": {"create": False}},
     "no aggregates": {
         "rbac": {"aggregate": {"view": False, "edit": False, "admin": False}},
@@ -251,6 +255,12 @@ def test_the_rules_are_granted_everywhere_or_in_each_watched_namespace_and_event
         ]
     assert {"--namespace=team-a", "--namespace=team-b"} <= set(arguments(narrow))
     assert one(rendered("namespaced and beyond"), "ClusterRole")["rules"] == RULES
+    beyond = {
+        obj["metadata"]["namespace"]: obj["rules"]
+        for obj in rendered("one namespace more")
+        if obj["kind"] == "Role" and obj["metadata"]["name"] == "demo-operator-kit"
+    }
+    assert beyond == {"dns": RULES, "team-a": [*role["rules"], *RULES]}
 
 
 def test_people_get_the_rights_to_the_operators_kinds_that_their_role_stands_for() -> None:
