@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,3 +55,28 @@ def test_the_package_holds_what_the_chart_needs_and_no_more(tmp_path: Any) -> No
     assert {"Chart.yaml", "values.yaml", "values.schema.json", "README.md", "files/rules.yaml", "files/dashboard.json"} <= names
     assert "crd-files/README.md" in names
     assert not [name for name in names if name.startswith(("ci/", "."))] or ".helmignore" in names
+
+
+PAGES = [helm.CHART / "README.md", helm.ROOT / "docs" / "deploy.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_what_the_pages_show_is_what_the_chart_takes(page: Path) -> None:
+    text = page.read_text("utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    shown = [block for block in blocks if "kind" not in block]
+    for block in shown:
+        assert helm.render(block)
+    assert helm.render(functools.reduce(merged, shown, {}), api_versions=helm.MONITORING)
+    leaves = [path for path, _ in values.leaves()]
+    sections = "|".join(values.defaults())
+    named = re.findall(r"--set(?:-file)? ([A-Za-z.]+)=", text) + re.findall(rf"`((?:{sections})(?:\.[A-Za-z]+)+)[`=]", text)
+    unknown = [
+        path for path in named if not any(f"{path}.".startswith(f"{leaf}.") or leaf.startswith(f"{path}.") for leaf in leaves)
+    ]
+    assert (bool(named), unknown) == (True, [])
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    both = {key: merged(one[key], other[key]) for key in one.keys() & other.keys() if isinstance(one[key], dict)}
+    return {**one, **other, **both}
