@@ -8,7 +8,7 @@ SEEDS  ?= 200
 FIRST  ?= 0
 
 # The operator that docker-build makes and deploy runs (the example), and the base image it is made from.
-VERSION        := 0.1.0
+VERSION        := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMG            ?= website-operator:$(VERSION)
 BASE_IMG       ?= operator-kit:$(VERSION)
 CONTAINER_TOOL ?= docker

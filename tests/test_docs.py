@@ -32,6 +32,5 @@ def test_the_programs_on_the_sandbox_page_run(number: int) -> None:
 
 def test_every_verb_of_the_makefile_says_what_it_does() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    phony = " ".join(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)).split()
     described = re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE)
-    assert sorted(phony) == sorted(described)
+    assert re.findall(r"^([a-z-]+):(?!=)", text, re.MULTILINE) == described
