@@ -30,6 +30,7 @@ class AsyncContext:
         self.attempt = context.attempt
         self.deadline = context.deadline
         self.stopping = context.stopping
+        self.reason = context.reason
         self.live = AsyncLiveReader(context, run)
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from operator_kit.codec import clone
 from operator_kit.controller.listers import Objects
 from operator_kit.controller.ownership import is_child
+from operator_kit.controller.reason import Reason
 from operator_kit.controller.scope import Run, Scope, Write
 from operator_kit.controller.sets import apply_set
 from operator_kit.controller.status import StatusDraft, write_status
+from operator_kit.controller.stopping import Stopping
 from operator_kit.errors import Conflict, DeadlineExceeded, NotFound, UsageError
 from operator_kit.objects import (
     Object,
@@ -48,7 +50,8 @@ class Context:
         log: a logger bound to the controller, the object and this run.
         attempt: 1 for the first try, and one more for each failure since the last success.
         deadline: when this run must be over, on `operator_kit.clock`'s monotonic clock; None for no limit.
-        stopping: set when the operator stops; `ctx.stopping.wait(seconds)` is a sleep that ends then.
+        stopping: set when the operator stops or the deadline has passed; `ctx.stopping.wait(seconds)` is a sleep that ends then.
+        reason: why this run came about, for logs alone: it cannot be compared.
         live: reads that go to the API server instead of the cache.
     """
 
@@ -61,7 +64,8 @@ class Context:
         self.log = run.log
         self.attempt = run.attempt
         self.deadline = run.deadline
-        self.stopping = scope.stopping
+        self.stopping = Stopping(scope.stopping, scope.clock, run.deadline)
+        self.reason = Reason(run.reason)
         self.live = LiveReader(self)
 
     # ------------------------------------------------------------------ reads

@@ -28,6 +28,7 @@ from operator_kit.controller.gate import Gate, Verdict
 from operator_kit.controller.listers import Caches
 from operator_kit.controller.outcome import Action, Decision, describe_error
 from operator_kit.controller.ownership import Marks
+from operator_kit.controller.progress import Progress
 from operator_kit.controller.report import FailureLog
 from operator_kit.controller.run import Finished, Runner
 from operator_kit.controller.run_metrics import RunMetrics
@@ -38,6 +39,7 @@ from operator_kit.objects import split_key
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.queue import LOW, NORMAL, ExponentialBackoff, WorkQueue
+from operator_kit.settings import format_duration
 from operator_kit.threads import has_ended, thread_stack
 
 if TYPE_CHECKING:
@@ -138,6 +140,8 @@ class Controller:
         self._failure_log = FailureLog(self._clock)
         # Looked up once: every look takes the logging module's one lock, which the workers would queue for.
         self._logger = logging.getLogger(f"operator_kit.reconcile.{made.name}")
+        self._progress = Progress()
+        self._started_at = 0.0
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._troubles: dict[str, _Trouble] = {}  # under the lock
@@ -189,6 +193,7 @@ class Controller:
             raise RuntimeError(f"controller {self.name} is started already")
         if not self.synced():
             raise RuntimeError(f"controller {self.name} must not start before its caches are synced")
+        self._started_at = self._clock.monotonic()
         for number in range(1, self.workers + 1):
             thread = threading.Thread(target=self._work, name=f"{self.name}-{number}", daemon=True)
             self._threads.append(thread)
@@ -249,6 +254,12 @@ class Controller:
             return []
         return [thread.name for thread in self._threads if has_ended(thread)]
 
+    def overdue(self) -> dict[str, str]:
+        """The runs that go on past their timeout, in words, by key: a thread cannot be ended from outside."""
+        late = [run for run in self.running() if self.timeout and run.seconds > self.timeout]
+        limit = format_duration(self.timeout)
+        return {str(run): f"{run} goes on past its timeout of {limit}, and holds one of {self.workers} workers" for run in late}
+
     def idle(self) -> bool:
         """Whether nothing is ready, running, backing off or waiting for a cache. A pending requeue-after does not count."""
         if not self.queue.idle or (self._gate is not None and not self._gate.idle(watching=self._limits.watching)):
@@ -279,6 +290,7 @@ class Controller:
 
         def on_change(change: Change) -> None:
             self._notice(change.key, change.new)
+            self._progress.notice(change)
             source(change)
 
         return on_change
@@ -326,8 +338,8 @@ class Controller:
             return
         entry = self.caches.own.entry(key)
         with self._lock:
-            reason = self._reasons.pop(key, "again")
             trouble = self._troubles.get(key)
+            reason = self._reasons.pop(key, "requeued" if trouble is None else "tried again")
             if trouble is not None:
                 trouble.stale, trouble.retrying = "", False
             attempt = 1 + (trouble.failures if trouble is not None else 0)
@@ -358,7 +370,9 @@ class Controller:
         self._counts.began()
         try:
             with bound(**fields):
-                finished = runner.run(obj, log=log, attempt=attempt, timeout=self.timeout or None, live=verdict is Verdict.LIVE)
+                finished = runner.run(
+                    obj, log=log, attempt=attempt, timeout=self.timeout or None, reason=reason, live=verdict is Verdict.LIVE
+                )
                 gate.remember(key, finished.writes)
         finally:
             seconds = self._clock.monotonic() - began
@@ -366,7 +380,7 @@ class Controller:
                 del self._running[key]
                 self.runs += 1
             self._counts.ended()
-        self._counts.count(finished.decision, seconds)
+        self._counts.count(finished.decision, seconds, timeout=self.timeout)
         self._conclude(key, entry, finished, seconds, log)
 
     def _conclude(self, key: str, entry: Entry, finished: Finished, seconds: float, log: BoundLogger) -> None:
@@ -378,14 +392,23 @@ class Controller:
             return
         if decision.action in {Action.FORGET, Action.AFTER}:
             with self._lock:
-                self._troubles.pop(key, None)
+                trouble = self._troubles.pop(key, None)
             self.queue.forget(key)
             if decision.action is Action.AFTER:
                 self.queue.add_after(key, decision.delay)
             elif self.made.requeue_every is not None and not entry.deleting:
                 self.queue.add_after(key, spread(self.made.requeue_every), priority=LOW)
-            self._failure_log.succeeded(log, decision, seconds)
+            self._failure_log.succeeded(
+                log,
+                decision,
+                seconds,
+                asked=self._ended(key, well=True) or self._cleaned_up(entry, decision),
+                failures=trouble.failures if trouble is not None else 0,
+                timeout=self.timeout,
+            )
             return
+        if decision.action is not Action.CONFLICT:
+            self._ended(key, well=False)
         current = self.caches.own.entry(key)
         if current is None or current.uid != entry.uid:
             # What failed is gone; one that took its name begins anew, and was queued when it appeared.
@@ -395,6 +418,18 @@ class Controller:
             log.debug("failed, and gone: %s", decision.error)
             return
         self._failed(key, entry, current, decision, log)
+
+    def _ended(self, key: str, *, well: bool) -> str:
+        """What somebody asked for and is done now, or empty."""
+        asked, started = self._progress.ended(key, well=well)
+        if started:
+            _log.info("%s: %s, after %s", self.name, started, format_duration(self._clock.monotonic() - self._started_at))
+        return asked
+
+    def _cleaned_up(self, entry: Entry, decision: Decision) -> str:
+        """`"deleted"` when this run took the finalizer off."""
+        done = entry.deleting and decision.action is Action.FORGET
+        return "deleted" if done and finalizer_name(self.caches.own.resource, self.name) in entry.finalizers else ""
 
     def _failed(self, key: str, entry: Entry, current: Entry, decision: Decision, log: BoundLogger) -> None:
         caught_up = current.resource_version != entry.resource_version

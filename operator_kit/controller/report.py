@@ -1,6 +1,8 @@
-"""How outcomes look in the log: quiet where nothing is wrong, each defect with its traceback once and in one line afterwards.
+"""How outcomes look in the log: a line for what somebody asked for, a defect with its traceback once and in a line afterwards.
 
-A key that fails on and on is logged at its 1st, 2nd, 4th, 8th, … failure in a row; at the debug level always, with the traceback.
+A success is logged at the info level when somebody asked for it, by creating, changing or deleting the object, and when it ends a
+row of failures; at the debug level otherwise. A key that fails on and on is logged at its 1st, 2nd, 4th, 8th, … failure in
+a row; at the debug level always, with the traceback.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import traceback
 from typing import Any
 
 from operator_kit.clock import Clock
+from operator_kit.controller.blame import author_line
 from operator_kit.controller.outcome import Action, Decision, describe_error
 from operator_kit.errors import ConnectionFailed, OperatorKitError, PermanentError, ServerError, TemporaryError, TooManyRequests
 from operator_kit.observe.logging import BoundLogger
@@ -23,19 +26,47 @@ _REMEMBERED = 1000
 
 
 class FailureLog:
-    """Logs the outcomes of one controller's runs."""
+    """Logs the outcomes of one controller's runs.
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    Args:
+        clock: the clock.
+        verb: what a run does.
+    """
+
+    def __init__(self, clock: Clock | None = None, *, verb: str = "reconciled") -> None:
+        self._verb = verb
         self._clock = clock or Clock()
         self._lock = threading.Lock()
         self._server_said = -SERVER_TROUBLE_EVERY  # when the API server's own trouble was last logged
         self._server_unsaid = 0
         self._shown: set[tuple[str, str, int]] = set()
 
-    def succeeded(self, log: BoundLogger, decision: Decision, seconds: float) -> None:
-        """A run that did what it should."""
-        again = f"; again in {format_duration(decision.delay)}" if decision.action is Action.AFTER else ""
-        log.debug("reconciled in %s%s", format_duration(seconds), again)
+    def succeeded(
+        self, log: BoundLogger, decision: Decision, seconds: float, *, asked: str = "", failures: int = 0, timeout: float = 0
+    ) -> None:
+        """A run that did what it should.
+
+        Args:
+            log: bound to the run.
+            decision: its outcome.
+            seconds: how long it took.
+            asked: what somebody did that is answered now: `"created"`, `"changed"`, `"deleted"`; or empty.
+            failures: how many there were in a row before it.
+            timeout: what it should have taken at most, in seconds; 0 for no limit.
+        """
+        level = logging.INFO if asked or failures else logging.DEBUG
+        if log.isEnabledFor(level):  # most are not: a text for nobody would cost every run
+            verb = "cleaned up" if asked == "deleted" else self._verb
+            why = f" ({asked})" if asked and asked != "deleted" else ""
+            after = f", after {failures} failure{'s' if failures > 1 else ''}" if failures else ""
+            again = f"; again in {format_duration(decision.delay)}" if decision.action is Action.AFTER else ""
+            log.log(level, "%s in %s%s%s%s", verb, format_duration(seconds), why, after, again)
+        if timeout and seconds > timeout:
+            log.warning(
+                "took %s, longer than its timeout of %s: look at ctx.stopping, or give it timeout=…",
+                format_duration(seconds),
+                format_duration(timeout),
+            )
 
     def failed(self, log: BoundLogger, decision: Decision, failures: int, delay: float | None) -> None:
         """A run that did not.
@@ -66,7 +97,9 @@ class FailureLog:
             log.error("failed: %s%s%s", text, times, when, exc_info=_info(error) if debugging else None)
         else:
             show = self._is_new(error) or debugging
-            log.error("failed: %s%s%s", text, times, when, exc_info=_info(error) if show else None)
+            line = author_line(error)
+            place = f" at {line}" if line else ""
+            log.error("failed: %s%s%s%s", text, place, times, when, exc_info=_info(error) if show else None)
 
     def _server_trouble(self, log: BoundLogger, text: str) -> None:
         """One trouble of the API server fails every object at once: that is one line in a while, not one for each."""

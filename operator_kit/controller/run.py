@@ -81,7 +81,9 @@ class Runner:
         self._lock = threading.Lock()
         self._async_runs: dict[str, AsyncRun] = {}
 
-    def run(self, obj: Object, *, log: BoundLogger, attempt: int, timeout: float | None, live: bool = False) -> Finished:
+    def run(
+        self, obj: Object, *, log: BoundLogger, attempt: int, timeout: float | None, reason: str = "", live: bool = False
+    ) -> Finished:
         """Run one object.
 
         Args:
@@ -89,13 +91,14 @@ class Runner:
             log: bound to this run.
             attempt: 1 for the first try.
             timeout: seconds, None for no limit.
+            reason: why it runs, for logs.
             live: the caches are behind: read the object from the server first.
 
         Nothing is raised: whatever happens is in the decision.
         """
         scope = self._scope
         deadline = None if timeout is None else scope.clock.monotonic() + timeout
-        run = Run(obj, log, attempt, deadline, live)
+        run = Run(obj, log, attempt, deadline, reason, live)
         try:
             return Finished(self._run(run), tuple(run.writes))
         except BaseException as exc:  # noqa: BLE001  # a worker outlives whatever happens in a run

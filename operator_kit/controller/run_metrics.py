@@ -64,8 +64,8 @@ class RunMetrics:
         """A run has ended, however."""
         self._active.inc(self._name, by=-1)
 
-    def count(self, decision: Decision, seconds: float) -> None:
-        """What a run came to, and how long it took."""
+    def count(self, decision: Decision, seconds: float, *, timeout: float = 0) -> None:
+        """What a run came to, how long it took, and how long it should have taken at most: seconds, 0 for no limit."""
         name = self._name
         self._seconds.observe(seconds, name)
         self._total.inc(name, decision.result)
@@ -75,5 +75,5 @@ class RunMetrics:
             self._terminal.inc(name)
         if decision.error is not None and not isinstance(decision.error, Exception):
             self._panics.inc(name)
-        if decision.timed_out:
+        if decision.timed_out or (timeout and seconds > timeout):
             self._timeouts.inc(name)

@@ -56,6 +56,7 @@ class Run:
     log: BoundLogger
     attempt: int
     deadline: float | None
+    reason: str = ""
     live: bool = False  # the caches are behind this object's own writes: everything is read from the server
     writes: list[Write] = field(default_factory=list)
     applied: set[tuple[Resource, str]] = field(default_factory=set)  # the children that were wanted in this run, written or not

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from operator_kit.cache import Change, Entry
     from operator_kit.controller.options import Mapper
 
-__all__ = ["Enqueue", "label_keys", "label_source", "mapped_source", "own_source", "owner_keys", "owner_source"]
+__all__ = ["Enqueue", "is_new_intent", "label_keys", "label_source", "mapped_source", "own_source", "owner_keys", "owner_source"]
 
 Enqueue = Callable[[str, int, bool, str], None]
 """`(key, priority, respect_backoff, reason)`: what a source does with a key it found."""
@@ -43,14 +43,14 @@ def own_source(enqueue: Enqueue, predicate: Predicate | None) -> Callable[[Chang
         elif old is None:
             enqueue(change.key, LOW if change.initial else NORMAL, False, "first seen" if change.initial else "created")
         elif _passes(passes, old, new):
-            fresh = _is_new_intent(old, new)
+            fresh = is_new_intent(old, new)
             reason = "deletion" if new.deleting and not old.deleting else "changed"
             enqueue(change.key, NORMAL, not fresh, reason)
 
     return on_change
 
 
-def _is_new_intent(old: Entry, new: Entry) -> bool:
+def is_new_intent(old: Entry, new: Entry) -> bool:
     """Whether somebody asked for something else: then a failing key need not wait for its backoff.
 
     Labels, annotations and finalizers do not count where there is a generation: a reconciler that changes one of them and then

@@ -22,6 +22,7 @@ from operator_kit.controller.task_context import Call, TaskContext, TaskScope
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.queue import ExponentialBackoff
+from operator_kit.settings import format_duration
 from operator_kit.threads import has_ended, thread_stack
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class TaskRunner:
         self.timeout = limits.timeout if made.timeout is None else made.timeout  # seconds; 0 for none
         self._backoff = ExponentialBackoff(limits.backoff_base, cap=max(limits.backoff_base, limits.backoff_max))
         self._counts = RunMetrics(metrics or Metrics(), made.name, self.workers)
-        self._failure_log = FailureLog(self._clock)
+        self._failure_log = FailureLog(self._clock, verb="done")
         self.stopping = Signal(self._clock)
         self._thread: threading.Thread | None = None
         self._bound = False
@@ -73,6 +74,7 @@ class TaskRunner:
         self._call: Call | None = None  # under the lock
         self._since = 0.0  # under the lock; when the call began
         self._failures = 0  # under the lock
+        self._succeeded = False  # under the lock; once at least
         self._error = ""  # under the lock; of the last run, in one line
         self.runs = 0  # under the lock; how many runs have ended
 
@@ -137,6 +139,11 @@ class TaskRunner:
         thread = self._thread
         return [thread.name] if thread is not None and not self.stopping.is_set() and has_ended(thread) else []
 
+    def overdue(self) -> dict[str, str]:
+        """The run, if it goes on past its timeout, in words: a thread cannot be ended from outside."""
+        late = [run for run in self.running() if self.timeout and run.seconds > self.timeout]
+        return {str(run): f"{run} goes on past its timeout of {format_duration(self.timeout)}" for run in late}
+
     def idle(self) -> bool:
         """Whether it has run, and the last run was good. That it will run again does not count."""
         with self._lock:
@@ -175,7 +182,7 @@ class TaskRunner:
             with self._lock:
                 self._call = None
                 self.runs += 1
-        self._counts.count(decision, seconds)
+        self._counts.count(decision, seconds, timeout=self.timeout)
         return self._conclude(decision, seconds, log)
 
     @staticmethod
@@ -189,9 +196,11 @@ class TaskRunner:
         interval = spread(self.made.interval)
         if decision.error is None:
             with self._lock:
-                self._failures, self._error = 0, ""
+                failures, self._failures, self._error = self._failures, 0, ""
+                first, self._succeeded = not self._succeeded, True
             self._backoff.forget(self.name)
-            self._failure_log.succeeded(log, decision, seconds)
+            asked = "the first time" if first else ""
+            self._failure_log.succeeded(log, decision, seconds, asked=asked, failures=failures, timeout=self.timeout)
             return decision.delay if decision.action is Action.AFTER else interval
         if self.stopping.is_set():
             log.info("stopped before it was done: %s", decision.error)

@@ -120,7 +120,8 @@ class Manager:
             stopping=self._stop,
             request_timeout=self.settings.request_timeout,
         )
-        self._complaints = Complaints(self._clock)  # only the thread of `run` touches it
+        self._complaints = Complaints(self._clock)  # only the thread of `run` touches it, and the next
+        self._overruns = Complaints(self._clock)
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}  # under the lock; by controller: what keeps it from starting
         self._fatal: Exception | None = None  # under the lock; what waiting does not mend
@@ -311,6 +312,12 @@ class Manager:
 
     def _complain(self) -> None:
         """Say what is wrong, once in a while; and what is no longer wrong."""
+        overdue = {what: text for runnable in self.runnables for what, text in runnable.overdue().items()}
+        for what, text in overdue.items():
+            self._overruns.say(what, text)
+        for what in self._overruns.subjects():
+            if what not in overdue:
+                self._overruns.over(what)
         with self._lock:
             waiting = dict(self._troubles)
         # The informers say themselves when they fail and when they work again; here they are only reminded of.
