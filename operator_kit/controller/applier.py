@@ -89,7 +89,7 @@ class Applier:
         if owned:
             labelled = self._caches.is_labelled(kind)
             by_label = claim(body, kind, owner, self._caches.own.resource, self._marks, labelled=labelled)
-        if by_label and not self._covers(kind, namespace_of(body)):
+        if by_label and not self._caches.shows(kind, key_of(body)):
             raise UsageError(
                 f"apply: {describe(body)}: the operator does not see the namespace {namespace_of(body)}, and could neither "
                 f"follow this child nor clean it up; give it with --namespace too, or pass owned=False"
@@ -143,10 +143,6 @@ class Applier:
         )
         self._learn(kind, body, digest, before, answer)
         return answer, True
-
-    def _covers(self, kind: Resource, namespace: str) -> bool:
-        lister = self._caches.find(kind)
-        return lister is not None and lister.covers(namespace)
 
     def _before(self, kind: Resource, key: str, timeout: Callable[[], float], *, live: bool) -> Object | None:
         """The child as the cache holds it; where it holds too little, as the server does: a read is cheaper than a write."""

@@ -116,7 +116,9 @@ class Context:
 
     def _lister(self, kind: str) -> Lister:
         self._check_open()
-        return self._scope.caches.lister(kind)
+        lister = self._scope.caches.lister(kind)
+        self._run.read.add(lister.resource)
+        return lister
 
     def _whole(self, lister: Lister, found: Objects) -> Objects:
         if not lister.metadata_only:
@@ -216,6 +218,7 @@ class Context:
             kind = self._scope.caches.resolve(f"{api_version_of(target)}/{kind_of(target)}")
             name, uid = name_of(target), uid_of(target)
             where = self._namespace(kind, namespace_of(target) or namespace)
+        self._run.read.add(kind)  # it tells whether there was one
         return self._delete(kind, join_key(where, name), uid, propagation=propagation)
 
     def _delete(self, kind: Resource, key: str, uid: str, *, propagation: str = "Background") -> bool:
@@ -368,6 +371,7 @@ class LiveReader:
         """An object, or None. The namespace is that of the reconciled object unless given."""
         context = self._context
         resource = context._scope.caches.resolve(kind)  # noqa: SLF001  # the two are one
+        context._run.read.add(resource)  # noqa: SLF001
         key = join_key(context._namespace(resource, namespace), name)  # noqa: SLF001
         return context._read_live(resource, key)  # noqa: SLF001
 
@@ -377,6 +381,7 @@ class LiveReader:
 
         context = self._context
         resource = context._scope.caches.resolve(kind)  # noqa: SLF001
+        context._run.read.add(resource)  # noqa: SLF001
         where = None if namespace == "*" else context._namespace(resource, namespace) or None  # noqa: SLF001
         return context._list_live([Selection(resource, where)], selector)  # noqa: SLF001
 

@@ -17,12 +17,14 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.applier import Applier
+from operator_kit.controller.echoes import Echoes, Wake
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
 from operator_kit.controller.listers import Caches
@@ -32,7 +34,7 @@ from operator_kit.controller.progress import Progress
 from operator_kit.controller.report import FailureLog
 from operator_kit.controller.run import Finished, Runner
 from operator_kit.controller.run_metrics import RunMetrics
-from operator_kit.controller.scope import Scope
+from operator_kit.controller.scope import Scope, Write
 from operator_kit.controller.sources import label_source, mapped_source, own_source, owner_source
 from operator_kit.errors import ShutDown
 from operator_kit.objects import split_key
@@ -146,6 +148,8 @@ class Controller:
         self._lock = threading.Lock()
         self._troubles: dict[str, _Trouble] = {}  # under the lock
         self._reasons: dict[str, str] = {}  # under the lock; why a key runs next, for logs
+        self._renew: set[str] = set()  # under the lock; keys that lost a child: perhaps because they are gone themselves
+        self._echoes = Echoes()
         self._running: dict[str, tuple[float, threading.Thread]] = {}  # under the lock
         self.runs = 0  # under the lock; how many reconciles have ended
         self._counts = RunMetrics(self._metrics, made.name, self.workers)
@@ -277,16 +281,22 @@ class Controller:
 
     # ------------------------------------------------------------------ from changes to keys
 
-    def _enqueue(self, key: str, priority: int, respect_backoff: bool, reason: str) -> None:  # a source's face
-        if not self.caches.own.covers(split_key(key)[0]):
+    def _enqueue(self, wake: Wake) -> None:  # a source's face
+        if not self.caches.own.covers(split_key(wake.key)[0]):
             return  # a mapper's or a reference's, of a namespace that is not this operator's: nothing is known of it here
+        if not self._echoes.take(wake):
+            self._add(wake)
+
+    def _add(self, wake: Wake) -> None:
         with self._lock:
             if len(self._reasons) < 10_000:  # a reason is a nicety for the log; it must not become a cache
-                self._reasons[key] = reason
-        self.queue.add(key, priority=priority, respect_backoff=respect_backoff)
+                self._reasons[wake.key] = wake.reason
+            if wake.lost:
+                self._renew.add(wake.key)
+        self.queue.add(wake.key, priority=wake.priority, respect_backoff=wake.respect_backoff)
 
     def _own_handler(self) -> Any:
-        source = own_source(self._enqueue, self.made.predicates)
+        source = own_source(self._enqueue, self.made.predicates, self.caches.own.resource)
 
         def on_change(change: Change) -> None:
             self._notice(change.key, change.new)
@@ -310,7 +320,7 @@ class Controller:
         if other:
             self.queue.forget(key)
         elif caught_up:
-            self._enqueue(key, NORMAL, False, "the cache caught up after a conflict")
+            self._enqueue(Wake(key, NORMAL, False, "the cache caught up after a conflict"))
 
     # ------------------------------------------------------------------ workers
 
@@ -329,15 +339,30 @@ class Controller:
                 self.queue.done(key)
 
     def _process(self, key: str) -> None:
-        runner, gate = self._runner, self._gate
-        assert runner is not None
+        gate = self._gate
         assert gate is not None
         verdict, seconds = gate.check(key)
         if verdict is Verdict.WAIT:
             self.queue.add_after(key, seconds)
             return
+        known: Sequence[Write] = ()
+        self._echoes.begin(key)
+        try:
+            known = self._reconcile(key, live=verdict is Verdict.LIVE)
+        finally:
+            due = self._echoes.end(key, known)
+            if due is not None:
+                self._add(due)
+
+    def _reconcile(self, key: str, *, live: bool) -> Sequence[Write]:
+        """Run a key. Returns the versions of which it need not be told."""
+        runner, gate = self._runner, self._gate
+        assert runner is not None
+        assert gate is not None
         entry = self.caches.own.entry(key)
         with self._lock:
+            renew = key in self._renew
+            self._renew.discard(key)
             trouble = self._troubles.get(key)
             reason = self._reasons.pop(key, "requeued" if trouble is None else "tried again")
             if trouble is not None:
@@ -348,7 +373,7 @@ class Controller:
         if entry is None:
             self.queue.forget(key)
             gate.forget(key)
-            return
+            return ()
         kind = self.caches.own.resource
         obj = entry.decode()
         obj.setdefault("apiVersion", kind.api_version)
@@ -371,7 +396,7 @@ class Controller:
         try:
             with bound(**fields):
                 finished = runner.run(
-                    obj, log=log, attempt=attempt, timeout=self.timeout or None, reason=reason, live=verdict is Verdict.LIVE
+                    obj, log=log, attempt=attempt, timeout=self.timeout or None, reason=reason, live=live, renew=renew
                 )
                 gate.remember(key, finished.writes)
         finally:
@@ -382,6 +407,7 @@ class Controller:
             self._counts.ended()
         self._counts.count(finished.decision, seconds, timeout=self.timeout)
         self._conclude(key, entry, finished, seconds, log)
+        return finished.known
 
     def _conclude(self, key: str, entry: Entry, finished: Finished, seconds: float, log: BoundLogger) -> None:
         """Tell the queue what the outcome means, and the log."""

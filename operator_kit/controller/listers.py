@@ -280,6 +280,11 @@ class Caches:
         lister = self._by_kind.get((resource.group, resource.kind))
         return lister if lister is not None and lister.resource.version == resource.version else None
 
+    def shows(self, resource: Resource, key: str) -> bool:
+        """Whether the object of a key would be in the caches."""
+        lister = self.find(resource)
+        return lister is not None and lister.covers(split_key(key)[0])
+
     def lister(self, name: str) -> Lister:
         """The lister of a kind. Raises `NotCached` when nobody declared it."""
         found = self.find(self.resolve(name))

@@ -40,7 +40,7 @@ from operator_kit.errors import (
     ServerError,
     TooManyRequests,
 )
-from operator_kit.objects import Object, is_deleting, name_of, namespace_of, uid_of
+from operator_kit.objects import Object, is_deleting, name_of, namespace_of, resource_version_of, uid_of
 from operator_kit.observe.logging import BoundLogger
 
 __all__ = ["REPORT_CONDITION", "Finished", "Runner"]
@@ -53,10 +53,11 @@ _log = logging.getLogger("operator_kit.controller")
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a run came to, and what it wrote."""
+    """What a run came to, what it wrote, and of which versions its key need not be told (see `echoes`)."""
 
     decision: Decision
     writes: tuple[Write, ...] = ()
+    known: tuple[Write, ...] = ()
 
 
 @dataclass(slots=True)
@@ -82,7 +83,15 @@ class Runner:
         self._async_runs: dict[str, AsyncRun] = {}
 
     def run(
-        self, obj: Object, *, log: BoundLogger, attempt: int, timeout: float | None, reason: str = "", live: bool = False
+        self,
+        obj: Object,
+        *,
+        log: BoundLogger,
+        attempt: int,
+        timeout: float | None,
+        reason: str = "",
+        live: bool = False,
+        renew: bool = False,
     ) -> Finished:
         """Run one object.
 
@@ -92,7 +101,8 @@ class Runner:
             attempt: 1 for the first try.
             timeout: seconds, None for no limit.
             reason: why it runs, for logs.
-            live: the caches are behind: read the object from the server first.
+            live: the caches are behind: read everything from the server, the object first.
+            renew: read the object from the server first: the cache may not know yet that it is being deleted, or gone.
 
         Nothing is raised: whatever happens is in the decision.
         """
@@ -100,14 +110,18 @@ class Runner:
         deadline = None if timeout is None else scope.clock.monotonic() + timeout
         run = Run(obj, log, attempt, deadline, reason, live)
         try:
-            return Finished(self._run(run), tuple(run.writes))
+            decision = self._run(run, renew=live or renew)
+            known = [
+                write for write in run.known(obj, scope.caches.own.resource) if scope.caches.shows(write.resource, write.key)
+            ]
+            return Finished(decision, tuple(run.writes), tuple(known))
         except BaseException as exc:  # noqa: BLE001  # a worker outlives whatever happens in a run
             return Finished(decide(error=exc), tuple(run.writes))
         finally:
             run.over = True
 
-    def _run(self, run: Run) -> Decision:
-        if run.live:
+    def _run(self, run: Run, *, renew: bool) -> Decision:
+        if renew:
             scope, uid = self._scope, uid_of(run.obj)
             try:
                 run.obj = scope.client.get(
@@ -141,6 +155,7 @@ class Runner:
     # ------------------------------------------------------------------ the author's function
 
     def _call(self, function: Callable[..., Any], run: Run, context: Context) -> Decision:
+        run.given = resource_version_of(run.obj)
         try:
             given = self._given(run, context)
             if is_async(function):

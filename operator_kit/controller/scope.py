@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from operator_kit.clock import Clock, Signal
-from operator_kit.objects import Object, Resource
+from operator_kit.objects import Object, Resource, key_of, resource_version_of, uid_of
 from operator_kit.observe.logging import BoundLogger
 
 if TYPE_CHECKING:
@@ -60,4 +60,19 @@ class Run:
     live: bool = False  # the caches are behind this object's own writes: everything is read from the server
     writes: list[Write] = field(default_factory=list)
     applied: set[tuple[Resource, str]] = field(default_factory=set)  # the children that were wanted in this run, written or not
+    read: set[Resource] = field(default_factory=set)  # the kinds of which the author's function saw what it did not write itself
+    given: str = ""  # the version of the object that the author's function was given
     over: bool = False
+
+    def known(self, first: Object, own: Resource) -> list[Write]:
+        """The versions of which the key need not be told: running again for them would be handed the same answers.
+
+        Args:
+            first: the object as the cache held it: of that version it was told already.
+            own: its kind.
+        """
+        key = key_of(self.obj)
+        known = [write for write in self.writes if write.version and (write.resource, write.key) != (own, key)]
+        if self.given and self.given != resource_version_of(first):
+            known.append(Write(own, key, uid_of(self.obj), self.given))
+        return [write for write in known if write.resource not in self.read]

@@ -13,7 +13,9 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from operator_kit.controller.echoes import Wake
 from operator_kit.controller.ownership import Marks, annotation_of
+from operator_kit.controller.scope import Write
 from operator_kit.objects import GVK, Resource, join_key, split_key
 from operator_kit.predicates import DEFAULT, Predicate
 from operator_kit.queue import LOW, NORMAL
@@ -24,30 +26,43 @@ if TYPE_CHECKING:
 
 __all__ = ["Enqueue", "is_new_intent", "label_keys", "label_source", "mapped_source", "own_source", "owner_keys", "owner_source"]
 
-Enqueue = Callable[[str, int, bool, str], None]
-"""`(key, priority, respect_backoff, reason)`: what a source does with a key it found."""
+Enqueue = Callable[[Wake], None]
+"""What a source does with a key it found."""
 
 _log = logging.getLogger("operator_kit.controller")
 
 
-def own_source(enqueue: Enqueue, predicate: Predicate | None) -> Callable[[Change], None]:
+def own_source(enqueue: Enqueue, predicate: Predicate | None, kind: Resource) -> Callable[[Change], None]:
     """The object itself. A new object, a new generation and a deletion run at once; the rest keeps a failing key's deadline."""
     passes = predicate or DEFAULT
 
     def on_change(change: Change) -> None:
         old, new = change.old, change.new
         if change.type == "resync":
-            enqueue(change.key, LOW, True, "resync")
+            enqueue(Wake(change.key, LOW, True, "resync"))
         elif new is None:
-            enqueue(change.key, NORMAL, True, "deleted")
+            enqueue(Wake(change.key, NORMAL, True, "deleted"))
         elif old is None:
-            enqueue(change.key, LOW if change.initial else NORMAL, False, "first seen" if change.initial else "created")
+            priority, reason = (LOW, "first seen") if change.initial else (NORMAL, "created")
+            enqueue(Wake(change.key, priority, False, reason, _version(kind, new)))
         elif _passes(passes, old, new):
             fresh = is_new_intent(old, new)
             reason = "deletion" if new.deleting and not old.deleting else "changed"
-            enqueue(change.key, NORMAL, not fresh, reason)
+            enqueue(Wake(change.key, NORMAL, not fresh, reason, _version(kind, new)))
 
     return on_change
+
+
+def _version(kind: Resource, entry: Entry) -> Write:
+    return Write(kind, entry.key, entry.uid, entry.resource_version)
+
+
+def _wake_all(enqueue: Enqueue, keys: Iterable[str], change: Change, kind: Resource, *, child: bool) -> None:
+    """Wake the keys that lead back from a change of another object. A resync is left to their own."""
+    seen = _version(kind, change.new) if change.new is not None else None
+    priority, reason = LOW if change.initial else NORMAL, f"{kind.kind} {change.key} {change.type}"
+    for key in dict.fromkeys(keys):
+        enqueue(Wake(key, priority, True, reason, seen, lost=child and seen is None))
 
 
 def is_new_intent(old: Entry, new: Entry) -> bool:
@@ -88,10 +103,9 @@ def owner_source(enqueue: Enqueue, owner: Resource, child: Resource) -> Callable
     """A child: the object that controls it runs, and so does the one that did before."""
 
     def on_change(change: Change) -> None:
-        if change.type == "resync":
-            return  # the owner's own resync runs it
-        for key in dict.fromkeys((*owner_keys(change.old, owner), *owner_keys(change.new, owner))):
-            enqueue(key, LOW if change.initial else NORMAL, True, f"{child.kind} {change.key} {change.type}")
+        if change.type != "resync":
+            keys = (*owner_keys(change.old, owner), *owner_keys(change.new, owner))
+            _wake_all(enqueue, keys, change, child, child=True)
 
     return on_change
 
@@ -108,10 +122,8 @@ def label_source(enqueue: Enqueue, marks: Marks, child: Resource) -> Callable[[C
     """A child by label: the object whose key stands beside the label runs, and so does the one whose key stood there before."""
 
     def on_change(change: Change) -> None:
-        if change.type == "resync":
-            return
-        for key in dict.fromkeys((*label_keys(change.old, marks), *label_keys(change.new, marks))):
-            enqueue(key, LOW if change.initial else NORMAL, True, f"{child.kind} {change.key} {change.type}")
+        if change.type != "resync":
+            _wake_all(enqueue, (*label_keys(change.old, marks), *label_keys(change.new, marks)), change, child, child=True)
 
     return on_change
 
@@ -130,10 +142,8 @@ def mapped_source(enqueue: Enqueue, mapper: Mapper, kind: Resource) -> Callable[
             return ()
 
     def on_change(change: Change) -> None:
-        if change.type == "resync":
-            return
-        for key in dict.fromkeys((*keys_of(change.old), *keys_of(change.new))):
-            enqueue(key, LOW if change.initial else NORMAL, True, f"{kind.kind} {change.key} {change.type}")
+        if change.type != "resync":
+            _wake_all(enqueue, (*keys_of(change.old), *keys_of(change.new)), change, kind, child=False)
 
     return on_change
 

@@ -340,6 +340,38 @@ def test_no_child_by_label_is_made_for_an_owner_that_is_being_deleted(world: Clu
 # ------------------------------------------------------------------ deletion of the owner
 
 
+def test_while_an_owner_is_deleted_in_the_foreground_no_child_is_made_again(
+    world: Cluster, operator: StartOperator, writes: OperatorWrites
+) -> None:
+    """Its children go first, one after the other, and each tells the owner of it."""
+    ran = threading.Event()
+
+    def function(obj: Object, ctx: Context) -> None:
+        ran.set()
+        for name in obj["spec"]["members"]:
+            ctx.apply(config_map(name))
+
+    world.create(team(members=["a", "b", "c"]))
+    running = operator(teams(function, owns=["v1/ConfigMap"])).settle()
+    # One child is held, so that the owner stays in its foreground deletion as long as the test wants.
+    world.patch("v1/ConfigMap", "c", {"metadata": {"finalizers": ["example.com/held"]}})
+    running.settle()
+    writes.take()
+    ran.clear()
+    world.client.delete(world.client.discovery.resolve("Team"), "red", "default", propagation="Foreground")
+    world.wait_gone("v1/ConfigMap", "a")
+    world.wait_gone("v1/ConfigMap", "b")
+    running.settle()
+    assert world.get("Team", "red") is not None
+    assert writes.take() == []
+    assert not ran.is_set()
+    world.patch("v1/ConfigMap", "c", {"metadata": {"finalizers": None}})
+    world.wait_gone("Team", "red")
+    running.settle()
+    assert world.list("v1/ConfigMap") == []
+    assert writes.take() == []
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("no"), PermanentError("never"), AlreadyOwned("x")], ids=lambda error: type(error).__name__
 )

@@ -34,7 +34,7 @@ def added() -> Added:
 
 @pytest.fixture
 def enqueue(added: Added) -> Any:
-    return lambda key, priority, respect, reason: added.append((key, priority, respect))
+    return lambda wake: added.append((wake.key, wake.priority, wake.respect_backoff))
 
 
 def child(owner: Object | None = None, name: str = "child", namespace: str = "default") -> Object:
@@ -48,7 +48,7 @@ def child(owner: Object | None = None, name: str = "child", namespace: str = "de
 
 
 def test_initial_objects_and_resyncs_are_low_and_changes_normal(added: Added, enqueue: Any) -> None:
-    source = own_source(enqueue, None)
+    source = own_source(enqueue, None, FOO)
     source(change(None, foo(), initial=True))
     source(change(foo(), foo(), kind="resync"))
     source(change(None, foo()))
@@ -56,7 +56,7 @@ def test_initial_objects_and_resyncs_are_low_and_changes_normal(added: Added, en
 
 
 def test_a_new_generation_runs_at_once_and_other_changes_respect_the_backoff(added: Added, enqueue: Any) -> None:
-    source = own_source(enqueue, None)
+    source = own_source(enqueue, None, FOO)
     source(change(foo(), foo(metadata={"generation": 2})))
     source(change(foo(), foo(metadata={"labels": {"a": "b"}})))
     source(change(foo(), foo(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})))
@@ -77,25 +77,27 @@ def test_a_new_generation_runs_at_once_and_other_changes_respect_the_backoff(add
     ],
 )
 def test_by_default_everything_but_status_leads_to_a_run(added: Added, enqueue: Any, changed: dict[str, Any], runs: bool) -> None:
-    own_source(enqueue, None)(change(foo(), foo(**changed)))
+    own_source(enqueue, None, FOO)(change(foo(), foo(**changed)))
     assert bool(added) is runs
 
 
 def test_a_kind_without_generation_runs_on_any_change_of_its_content(added: Added, enqueue: Any) -> None:
-    source = own_source(enqueue, None)
+    source = own_source(enqueue, None, FOO)
     source(change(child(), {**child(), "data": {"k": "v"}}))
     source(change(child(), {**child(), "metadata": {**child()["metadata"], "resourceVersion": "2"}}))
     assert added == [("default/child", NORMAL, False)]
 
 
 def test_a_predicate_that_raises_lets_the_change_through(added: Added, enqueue: Any, caplog: pytest.LogCaptureFixture) -> None:
-    own_source(enqueue, predicates.when(lambda old, new: old["nonsense"] == 1))(change(foo(), foo(metadata={"generation": 2})))
+    own_source(enqueue, predicates.when(lambda old, new: old["nonsense"] == 1), FOO)(
+        change(foo(), foo(metadata={"generation": 2}))
+    )
     assert len(added) == 1
     assert "the change passes" in caplog.text
 
 
 def test_predicates_never_hide_what_appears_vanishes_or_is_seen_again(added: Added, enqueue: Any) -> None:
-    source = own_source(enqueue, ~predicates.anything)
+    source = own_source(enqueue, ~predicates.anything, FOO)
     for each in (change(None, foo()), change(foo(), None), change(foo(), foo(), kind="resync")):
         source(each)
     source(change(foo(), foo(metadata={"generation": 2})))

@@ -1,0 +1,265 @@
+"""A change that a key's last run made itself does not run it again; any other does, whenever it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operator_kit import Context, Result
+from operator_kit.controller.echoes import Echoes, Wake
+from operator_kit.controller.scope import Write
+from operator_kit.objects import Object
+from operator_kit.queue import LOW, NORMAL
+from operator_kit.testing import Cluster, OperatorWrites, StartOperator
+from tests.controller.fakes import CONFIG_MAP, DEPLOYMENT, FOO
+from tests.controller.teams import config_map, crd, team, teams
+
+KEY = "default/a"
+
+
+def wake(version: str | None, name: str = "child", kind: Any = CONFIG_MAP, **fields: Any) -> Wake:
+    seen = Write(kind, f"default/{name}", f"uid-{name}", version) if version is not None else None
+    return Wake(KEY, fields.pop("priority", NORMAL), fields.pop("respect", True), "because", seen, **fields)
+
+
+def wrote(version: str, name: str = "child", kind: Any = CONFIG_MAP) -> Write:
+    return Write(kind, f"default/{name}", f"uid-{name}", version)
+
+
+# ------------------------------------------------------------------ what is an echo
+
+
+def test_what_the_run_wrote_is_an_echo_before_and_after_its_end_and_only_once() -> None:
+    for early in (True, False):
+        echoes = Echoes()
+        echoes.begin(KEY)
+        if early:
+            assert echoes.take(wake("5"))
+        assert echoes.end(KEY, [wrote("5")]) is None
+        if not early:
+            assert echoes.take(wake("5"))
+        assert not echoes.take(wake("5"))
+        assert len(echoes) == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [wake("6"), wake("4"), wake("5", name="sibling"), wake("5", kind=DEPLOYMENT), wake(None)],
+    ids=["newer", "older", "another object", "another kind", "a deletion"],
+)
+def test_anything_else_is_none(other: Wake) -> None:
+    echoes = Echoes()
+    echoes.begin(KEY)
+    assert echoes.end(KEY, [wrote("5")]) is None
+    assert not echoes.take(other)
+    echoes.begin(KEY)
+    assert echoes.take(other)
+    assert echoes.end(KEY, [wrote("5")]) == other
+
+
+def test_a_child_made_anew_under_its_name_is_none() -> None:
+    echoes = Echoes()
+    echoes.begin(KEY)
+    echoes.end(KEY, [wrote("5")])
+    assert not echoes.take(Wake(KEY, NORMAL, True, "x", Write(CONFIG_MAP, "default/child", "another", "5")))
+
+
+def test_a_change_by_another_that_the_runs_own_write_came_after_is_known_by_its_answer() -> None:
+    echoes = Echoes()
+    echoes.begin(KEY)
+    echoes.take(wake("4"))
+    echoes.take(wake("5"))
+    assert echoes.end(KEY, [wrote("5")]) is None
+
+
+def test_the_next_run_begins_with_nothing_remembered() -> None:
+    echoes = Echoes()
+    echoes.begin(KEY)
+    echoes.end(KEY, [wrote("5")])
+    echoes.begin(KEY)
+    echoes.end(KEY, [])
+    assert not echoes.take(wake("5"))
+
+
+def test_wakes_that_were_held_are_as_urgent_together_as_the_most_urgent_of_them() -> None:
+    echoes = Echoes()
+    echoes.begin(KEY)
+    for each in (wake("4", priority=LOW), wake("7", kind=FOO, respect=False), wake(None, priority=LOW, lost=True)):
+        assert echoes.take(each)
+    due = echoes.end(KEY, [])
+    assert due is not None
+    assert (due.priority, due.respect_backoff, due.lost) == (NORMAL, False, True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["begin", "end", "ours", "theirs", "told"]), st.integers(0, 2), st.booleans())))
+def test_whatever_the_order_a_key_that_is_not_queued_knows_the_newest_of_everything(steps: list[tuple[str, int, bool]]) -> None:
+    """Three children, changed by the key's runs and by others, told of late and only in their newest form."""
+    echoes, newest, told = Echoes(), [0, 0, 0], [0, 0, 0]
+    knows, writes = [0, 0, 0], dict[int, int]()
+    running = queued = False
+    version = 0
+    closing = [("end", 0, False), *[("told", child, False) for child in range(3)]]
+    for step, child, reads in [*steps, *closing]:
+        if step == "begin" and not running:
+            running, queued, knows, writes = True, False, list(told), {}
+            echoes.begin(KEY)
+        elif step == "end" and running:
+            running = False
+            known = {} if reads else writes
+            knows = [known.get(each, knows[each]) for each in range(3)]
+            queued = echoes.end(KEY, [wrote(str(known[each]), str(each)) for each in known]) is not None or queued
+        elif step == "ours" and running:
+            version += 1
+            newest[child] = writes[child] = version
+        elif step == "theirs":
+            version += 1
+            newest[child] = version
+        elif step == "told" and told[child] != newest[child]:
+            told[child] = newest[child]
+            queued = not echoes.take(wake(str(newest[child]), str(child))) or queued
+    assert queued or knows == newest
+
+
+# ------------------------------------------------------------------ on the API server
+
+
+@pytest.fixture
+def world(cluster: Cluster) -> Cluster:
+    cluster.load(crd())
+    return cluster
+
+
+def counted(runs: list[int], then: Callable[[Object, Context], Any]) -> Callable[[Object, Context], Any]:
+    def function(obj: Object, ctx: Context) -> Any:
+        runs.append(1)
+        return then(obj, ctx)
+
+    return function
+
+
+def nothing(obj: Object, ctx: Context) -> None:
+    """A cleanup."""
+
+
+def test_a_new_object_with_a_finalizer_children_and_a_status_runs_once(world: Cluster, operator: StartOperator) -> None:
+    runs: list[int] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        for name in ("a", "b", "c"):
+            ctx.apply(config_map(name))
+        ctx.apply_set([config_map("d")])
+        ctx.patch_status({"done": True})
+
+    world.create(team())
+    running = operator(teams(counted(runs, function), cleanup=nothing, owns=["v1/ConfigMap"]))
+    for _ in range(3):  # everything that comes back was told by then
+        running.settle()
+    assert len(runs) == 1
+
+
+def test_a_requeue_is_not_cut_short_by_what_the_run_wrote(world: Cluster, operator: StartOperator) -> None:
+    runs: list[int] = []
+
+    def function(obj: Object, ctx: Context) -> Result:
+        ctx.apply(config_map("a"))
+        return Result(requeue_after="1h")
+
+    world.create(team())
+    operator(teams(counted(runs, function), owns=["v1/ConfigMap"])).settle().settle()
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda ctx: ctx.children("v1/ConfigMap"),
+        lambda ctx: ctx.list("v1/ConfigMap"),
+        lambda ctx: ctx.get("v1/ConfigMap", "a"),
+        lambda ctx: ctx.live.get("v1/ConfigMap", "a"),
+        lambda ctx: ctx.live.list("v1/ConfigMap"),
+    ],
+    ids=["children", "list", "get", "live.get", "live.list"],
+)
+def test_a_function_that_looked_before_it_wrote_looks_again(world: Cluster, operator: StartOperator, look: Any) -> None:
+    seen: list[int] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        found = look(ctx)
+        seen.append(len(found) if isinstance(found, list) else int(found is not None))
+        ctx.apply(config_map("a"))
+
+    world.create(team())
+    operator(teams(function, owns=["v1/ConfigMap"])).settle()
+    assert seen[0] < seen[-1]
+
+
+def test_a_change_by_another_in_the_middle_of_a_run_is_seen(world: Cluster, operator: StartOperator) -> None:
+    """Whoever changes a child between the run's write and its end has changed it after all that the run knew."""
+    runs: list[int] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply(config_map("a"))
+        if len(runs) == 1:
+            world.patch("v1/ConfigMap", "a", {"data": {"made": "by hand"}})
+
+    world.create(team())
+    operator(teams(counted(runs, function), owns=["v1/ConfigMap"])).settle()
+    found = world.get("v1/ConfigMap", "a")
+    assert found is not None
+    assert found["data"] == {"made": "by operator-kit"}
+    assert len(runs) == 2
+
+
+def test_a_change_of_the_object_in_the_middle_of_its_run_is_seen(world: Cluster, operator: StartOperator) -> None:
+    sizes: list[int] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        sizes.append(obj["spec"]["size"])
+        if len(sizes) == 1:
+            world.patch("Team", "red", {"spec": {"size": 2}})
+
+    world.create(team(size=1))
+    operator(teams(function, cleanup=nothing)).settle()
+    assert sizes == [1, 2]
+
+
+def test_a_resync_runs_everything_again(world: Cluster, operator: StartOperator) -> None:
+    runs: list[int] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply(config_map("a"))
+
+    world.create(team())
+    running = operator(teams(counted(runs, function), owns=["v1/ConfigMap"]), resync="200ms").settle()
+    before = len(runs)
+    world.wait("Team", "red", lambda _: len(runs) > before)
+    running.stop()
+
+
+# ------------------------------------------------------------------ a child is gone: perhaps because its owner is
+
+
+def test_a_child_that_was_deleted_makes_the_run_look_whether_its_owner_is_still_there(
+    world: Cluster, operator: StartOperator, writes: OperatorWrites
+) -> None:
+    world.create(team(members=["a"]))
+
+    def function(obj: Object, ctx: Context) -> None:
+        for name in obj["spec"]["members"]:
+            ctx.apply(config_map(name))
+
+    running = operator(teams(function, owns=["v1/ConfigMap"])).settle()
+    writes.take()
+    for propagation in ("Background", "Foreground"):
+        world.client.delete(world.client.discovery.resolve("Team"), "red", "default", propagation=propagation)
+        world.wait_gone("v1/ConfigMap", "a")
+        running.settle()
+        assert writes.take() == []
+        world.create(team(members=["a"]))
+        running.settle()
+        assert writes.take() == ["patch configmaps default/a"]
