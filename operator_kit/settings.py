@@ -109,6 +109,7 @@ _WATCHING = "What is watched"
 _RECONCILING = "Reconciling"
 _LIFE = "Starting and stopping"
 _ENDPOINTS = "Probes and metrics"
+_ELECTION = "Leader election"
 _LOGS = "Logs"
 
 
@@ -171,6 +172,35 @@ class Settings:
         "After how long a reconcile past its own limit makes /livez fail; 0 for never.",
         group=_ENDPOINTS,
         kind="duration",
+    )
+
+    leader_elect: bool = _setting(
+        False, "Be one of several replicas: only the one that holds the lease reconciles.", group=_ELECTION, kind="flag"
+    )
+    leader_election_id: str = _setting(
+        "", "Name of the lease: the same for all replicas of one operator, and no other's.", group=_ELECTION, kind="text"
+    )
+    leader_election_namespace: str = _setting(
+        "", "Namespace of the lease. Default: POD_NAMESPACE, the pod's own, or the context's.", group=_ELECTION, kind="text"
+    )
+    leader_election_lease_duration: float = _setting(
+        15.0,
+        "How long the others leave a leader alone that does not renew; whole seconds.",
+        group=_ELECTION,
+        kind="duration",
+    )
+    leader_election_renew_deadline: float = _setting(
+        10.0, "How long a leader may write after it sent its last successful renewal.", group=_ELECTION, kind="duration"
+    )
+    leader_election_retry_period: float = _setting(
+        2.0, "How often a leader renews; the others look every one to 2.2 times as long.", group=_ELECTION, kind="duration"
+    )
+    on_lost_lease: str = _setting(
+        "exit",
+        "A leader that lost its lease ends, or stands by again once its work has returned.",
+        group=_ELECTION,
+        kind="choice",
+        choices=("exit", "rejoin"),
     )
 
     log_level: str = _setting(

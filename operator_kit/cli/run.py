@@ -111,7 +111,7 @@ def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: 
                 if not hasattr(exc, "exit_code"):
                     exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group, which maps errors to codes
                 raise
-        if code is ExitCode.STUCK:
+        if code in {ExitCode.STUCK, ExitCode.LEASE_LOST}:
             _end_hard(code)
     return code
 

@@ -5,6 +5,7 @@ from operator_kit.controller.context import Context
 from operator_kit.controller.controller import Controller, Limits, RunningKey
 from operator_kit.controller.events import EventRecorder
 from operator_kit.controller.hooks import Hooks
+from operator_kit.controller.listers import Caches
 from operator_kit.controller.outcome import Result
 from operator_kit.controller.registered import Hook, Reconciler, Task
 from operator_kit.controller.registry import Registry, collect, default_registry, every, on_shutdown, on_startup, reconciler
@@ -14,6 +15,7 @@ from operator_kit.controller.tasks import Runnable, TaskRunner
 __all__ = [
     "AsyncContext",
     "AsyncTaskContext",
+    "Caches",
     "Context",
     "Controller",
     "EventRecorder",

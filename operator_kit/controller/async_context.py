@@ -31,6 +31,7 @@ class AsyncContext:
         self.deadline = context.deadline
         self.stopping = context.stopping
         self.reason = context.reason
+        self.fence = context.fence
         self.live = AsyncLiveReader(context, run)
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:

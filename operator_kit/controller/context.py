@@ -50,7 +50,10 @@ class Context:
         log: a logger bound to the controller, the object and this run.
         attempt: 1 for the first try, and one more for each failure since the last success.
         deadline: when this run must be over, on `operator_kit.clock`'s monotonic clock; None for no limit.
-        stopping: set when the operator stops or the deadline has passed; `ctx.stopping.wait(seconds)` is a sleep that ends then.
+        stopping: set when the operator stops or leads no longer, or the deadline has passed; `ctx.stopping.wait(seconds)` is a
+            sleep that ends then.
+        fence: the right to write of this term of leadership. What changes things outside the API server asks `fence.check()`
+            before each step; `fence.transitions` orders the terms. Without leader election it is always open.
         reason: why this run came about, for logs alone: it cannot be compared.
         live: reads that go to the API server instead of the cache.
     """
@@ -66,6 +69,7 @@ class Context:
         self.deadline = run.deadline
         self.stopping = Stopping(scope.stopping, scope.clock, run.deadline)
         self.reason = Reason(run.reason)
+        self.fence = scope.fence
         self.live = LiveReader(self)
 
     # ------------------------------------------------------------------ reads

@@ -4,12 +4,14 @@ Promises, each a test: a key is never run twice at once; no worker runs before e
 seen the initial objects; whatever a run does, its worker goes on and its key is given back; a key that fails for ever delays
 no other.
 
-    bind()      resolve the kinds, take the informers: changes begin to queue up
+    attach()    hear of changes: they begin to queue up
     synced()    whether it may start
     start()     the workers
     stop()      no new keys, nothing more handed out, `ctx.stopping` set; running reconciles finish
     join()      wait for them
-    close()     give the informers back
+    close()     hear of no more changes
+
+A controller lives once. The caches it reads are made, bound and given back by who made it, and outlive it.
 """
 
 from __future__ import annotations
@@ -37,16 +39,17 @@ from operator_kit.controller.run_metrics import RunMetrics
 from operator_kit.controller.scope import Scope, Write
 from operator_kit.controller.sources import label_source, mapped_source, own_source, owner_source
 from operator_kit.errors import ShutDown
+from operator_kit.leader import Fence
 from operator_kit.objects import split_key
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
-from operator_kit.queue import LOW, NORMAL, ExponentialBackoff, WorkQueue
+from operator_kit.queue import LOW, NORMAL, ExponentialBackoff, Snapshot, WorkQueue
 from operator_kit.settings import format_duration
 from operator_kit.threads import has_ended, thread_stack
 
 if TYPE_CHECKING:
-    from operator_kit.api import Cancel, Client
-    from operator_kit.cache import Change, Entry, Informers
+    from operator_kit.api import Client
+    from operator_kit.cache import Change, Entry
     from operator_kit.controller.events import EventRecorder
     from operator_kit.controller.registered import Reconciler
 
@@ -103,24 +106,38 @@ class _Trouble:
 
 
 class Controller:
-    """One reconciler at work."""
+    """One reconciler at work.
+
+    Args:
+        made: the reconciler.
+        client: the API server.
+        caches: of the reconciler, bound.
+        recorder: writes its Events.
+        limits: what the reconciler does not say itself.
+        loop: runs its coroutines.
+        fence: every write passes it; none for a reconciler that needs no leader. (Its Events pass the recorder's client.)
+        clock: the clock.
+        metrics: where its sinks are.
+    """
 
     def __init__(
         self,
         made: Reconciler,
         client: Client,
-        informers: Informers,
+        caches: Caches,
         recorder: EventRecorder,
         *,
         limits: Limits,
         loop: LoopThread,
+        fence: Fence | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.made = made
         self.name = made.name
-        self.leader = made.leader
-        self._client = client
+        self._client = client if fence is None else client.guarded(fence.guard)
+        self._fence = fence or Fence.unfenced()
+        self._leadership = self._fence.fields()
         self._recorder = recorder
         self._clock = clock or Clock()
         self._limits = limits
@@ -135,7 +152,7 @@ class Controller:
         )
         self.timeout = limits.timeout if made.timeout is None else made.timeout  # seconds; 0 for none
         self.workers = made.workers or limits.workers
-        self.caches = Caches(made, client, informers, made.namespaces or limits.namespaces)
+        self.caches = caches
         self.stopping = Signal(self._clock)
         self._runner: Runner | None = None
         self._gate: Gate | None = None
@@ -156,9 +173,8 @@ class Controller:
 
     # ------------------------------------------------------------------ life
 
-    def bind(self, cancel: Cancel | None = None) -> None:
-        """Resolve the kinds and take the informers; their changes queue up from now on. As `Caches.bind`, which see."""
-        self.caches.bind(cancel)
+    def attach(self) -> None:
+        """Hear of the caches' changes, and of what they hold first: all of it queues up from now on."""
         made, caches = self.made, self.caches
         own = caches.own.resource
         manager = finalizer_name(own, made.name)
@@ -171,6 +187,7 @@ class Controller:
             recorder=self._recorder,
             clock=self._clock,
             stopping=self.stopping,
+            fence=self._fence,
             field_manager=manager,
             marks=marks,
             request_timeout=self._limits.request_timeout,
@@ -189,7 +206,7 @@ class Controller:
 
     def synced(self) -> bool:
         """Whether every cache is synced and every handler has seen the initial objects."""
-        return self.bound and self.caches.synced()
+        return self._runner is not None and self.caches.synced()
 
     def start(self) -> None:
         """Start the workers. Only once, and only when synced."""
@@ -204,19 +221,19 @@ class Controller:
             thread.start()
 
     @property
-    def bound(self) -> bool:
-        """Whether its kinds are found and its informers taken."""
-        return self._runner is not None
-
-    @property
     def started(self) -> bool:
         """Whether its workers run (or ran)."""
         return bool(self._threads)
 
-    def stop(self) -> None:
-        """Refuse new keys, hand out nothing more, tell running reconciles. Returns at once; may be repeated."""
+    def stop(self) -> Snapshot:
+        """Refuse new keys, hand out nothing more, tell running reconciles. Returns at once; may be repeated.
+
+        Returns what was in the queue; what waited there is dropped.
+        """
         self.stopping.set()
+        dropped = self.queue.snapshot()
         self.queue.shut_down()
+        return dropped
 
     def join(self, deadline: float) -> list[RunningKey]:
         """Wait until `deadline` (monotonic) for the workers to end. Returns the keys that still run then."""
@@ -224,15 +241,24 @@ class Controller:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
         return self.running()
 
+    @property
+    def ended(self) -> bool:
+        """Whether no worker runs any more, or yet."""
+        return not any(thread.is_alive() for thread in self._threads)
+
     def cancel(self) -> int:
         """Cancel the asynchronous reconciles that still run, and say how many. Threads cannot be cancelled."""
         return 0 if self._runner is None else self._runner.cancel_async()
 
     def close(self) -> None:
-        """Give the informers back. After the workers have ended."""
+        """Hear of no more changes. After the workers have ended."""
         if self._gate is not None:
             self._gate.clear()
-        self.caches.release()
+        self.caches.detach()
+
+    def forget(self) -> None:
+        """Have its queue no more among the metrics: another takes its name."""
+        self._metrics.unregister(self.queue.metrics)
 
     # ------------------------------------------------------------------ to be looked at
 
@@ -387,6 +413,7 @@ class Controller:
             "reconcile_id": f"{random.getrandbits(32):08x}",  # a name for log lines, no secret
             "attempt": attempt,
             "reason": reason,
+            **self._leadership,
         }
         log = BoundLogger(self._logger, fields)
         began = self._clock.monotonic()

@@ -88,10 +88,18 @@ class Hooks:
 
     def join(self, deadline: float) -> list[RunningKey]:
         """Wait until `deadline` (monotonic) for hooks that run. Returns the one that still runs then."""
-        if self._current is None:
-            return []
-        self._current.join(max(0.0, deadline - self._clock.monotonic()))
-        return self._current.running()
+        if self._current is not None:
+            self._current.join(max(0.0, deadline - self._clock.monotonic()))
+        return self.running()
+
+    def running(self) -> list[RunningKey]:
+        """The hook that runs just now, if one does."""
+        return [] if self._current is None else self._current.running()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no hook runs any more, or yet."""
+        return self._current is None or self._current.ended
 
     def cancel(self) -> int:
         """Cancel an asynchronous hook, and say how many there were."""
@@ -138,6 +146,10 @@ class _Sequence:
     def join(self, timeout: float) -> None:
         if self._thread is not None:
             self._thread.join(timeout)
+
+    @property
+    def ended(self) -> bool:
+        return self._thread is None or not self._thread.is_alive()
 
     def running(self) -> list[RunningKey]:
         with self._lock:

@@ -234,11 +234,15 @@ class Caches:
             held[namespace] = informer
         return Lister(resource, held, metadata_only=metadata_only)
 
-    def release(self) -> None:
-        """Give everything back."""
+    def detach(self) -> None:
+        """Take the handlers back. The caches go on."""
         for registration in self._registrations:
             registration.remove()
         self._registrations = []
+
+    def release(self) -> None:
+        """Give everything back."""
+        self.detach()
         for informer in self._acquired:
             self._informers.release(informer)
         self._acquired = []

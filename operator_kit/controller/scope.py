@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from operator_kit.controller.events import EventRecorder
     from operator_kit.controller.listers import Caches
     from operator_kit.controller.ownership import Marks
+    from operator_kit.leader import Fence
 
 __all__ = ["Run", "Scope", "Write"]
 
@@ -30,6 +31,7 @@ class Scope:
     recorder: EventRecorder
     clock: Clock
     stopping: Signal
+    fence: Fence
     field_manager: str
     marks: Marks
     request_timeout: float

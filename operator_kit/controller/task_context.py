@@ -7,7 +7,7 @@ are refused once the run is over.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.clock import Clock, Signal
@@ -15,6 +15,7 @@ from operator_kit.controller.aio import AsyncRun, LoopThread, is_async
 from operator_kit.controller.listers import Objects
 from operator_kit.controller.stopping import Stopping
 from operator_kit.errors import Conflict, DeadlineExceeded, NotFound, UsageError
+from operator_kit.leader import Fence
 from operator_kit.objects import Object, Resource, api_version_of, describe, kind_of, name_of, namespace_of, uid_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class TaskScope:
     clock: Clock
     stopping: Signal
     request_timeout: float
+    fence: Fence = field(default_factory=Fence.unfenced)
 
 
 class TaskContext:
@@ -42,7 +44,9 @@ class TaskContext:
         log: a logger bound to this run.
         attempt: 1 for the first try, and one more for each failure since the last success.
         deadline: when this run must be over, on `operator_kit.clock`'s monotonic clock; None for no limit.
-        stopping: set when the operator stops or the deadline has passed; `ctx.stopping.wait(seconds)` is a sleep that ends then.
+        stopping: set when the operator stops or leads no longer, or the deadline has passed; `ctx.stopping.wait(seconds)` is a
+            sleep that ends then.
+        fence: the right to write of this term of leadership, as for `Context`. Hooks have none that closes.
         live: reads from the API server.
     """
 
@@ -53,6 +57,7 @@ class TaskContext:
         self.attempt = attempt
         self.deadline = deadline
         self.stopping = Stopping(scope.stopping, scope.clock, deadline)
+        self.fence = scope.fence
         self.live = TaskReader(self)
 
     def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:
@@ -178,6 +183,7 @@ class AsyncTaskContext:
         self.attempt = context.attempt
         self.deadline = context.deadline
         self.stopping = context.stopping
+        self.fence = context.fence
         self.live = AsyncTaskReader(context, run)
 
     async def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:

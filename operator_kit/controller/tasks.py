@@ -19,6 +19,7 @@ from operator_kit.controller.outcome import Action, Decision, decide, describe_e
 from operator_kit.controller.report import FailureLog
 from operator_kit.controller.run_metrics import RunMetrics
 from operator_kit.controller.task_context import Call, TaskContext, TaskScope
+from operator_kit.leader import Fence
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.queue import ExponentialBackoff
@@ -26,7 +27,7 @@ from operator_kit.settings import format_duration
 from operator_kit.threads import has_ended, thread_stack
 
 if TYPE_CHECKING:
-    from operator_kit.api import Cancel, Client
+    from operator_kit.api import Client
     from operator_kit.controller.registered import Task
 
 __all__ = ["Runnable", "TaskRunner"]
@@ -40,6 +41,7 @@ class TaskRunner:
         client: the API server.
         limits: the operator's settings.
         loop: for asynchronous tasks.
+        fence: every write passes it; none for a task that needs no leader.
         clock: the clock.
         metrics: where the sinks are.
     """
@@ -53,13 +55,15 @@ class TaskRunner:
         *,
         limits: Limits,
         loop: LoopThread,
+        fence: Fence | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.made = made
         self.name = made.name
-        self.leader = made.leader
-        self._client = client
+        self._client = client if fence is None else client.guarded(fence.guard)
+        self._fence = fence or Fence.unfenced()
+        self._leadership = self._fence.fields()
         self._clock = clock or Clock()
         self._limits = limits
         self._loop = loop
@@ -69,7 +73,6 @@ class TaskRunner:
         self._failure_log = FailureLog(self._clock, verb="done")
         self.stopping = Signal(self._clock)
         self._thread: threading.Thread | None = None
-        self._bound = False
         self._lock = threading.Lock()
         self._call: Call | None = None  # under the lock
         self._since = 0.0  # under the lock; when the call began
@@ -78,13 +81,9 @@ class TaskRunner:
         self._error = ""  # under the lock; of the last run, in one line
         self.runs = 0  # under the lock; how many runs have ended
 
-    def bind(self, cancel: Cancel | None = None) -> None:  # noqa: ARG002  # a controller's face
-        """Nothing needs to be found first."""
-        self._bound = True
-
     def synced(self) -> bool:
         """Whether it may start: it reads no cache."""
-        return self._bound
+        return True
 
     def start(self) -> None:
         """Start its thread. Only once."""
@@ -92,11 +91,6 @@ class TaskRunner:
             raise RuntimeError(f"task {self.name} is started already")
         self._thread = threading.Thread(target=self._work, name=f"{self.name}-1", daemon=True)
         self._thread.start()
-
-    @property
-    def bound(self) -> bool:
-        """Whether it was bound."""
-        return self._bound
 
     @property
     def started(self) -> bool:
@@ -113,14 +107,16 @@ class TaskRunner:
             self._thread.join(max(0.0, deadline - self._clock.monotonic()))
         return self.running()
 
+    @property
+    def ended(self) -> bool:
+        """Whether its thread does not run any more, or yet."""
+        return self._thread is None or not self._thread.is_alive()
+
     def cancel(self) -> int:
         """Cancel an asynchronous run, and say how many there were. Threads cannot be cancelled."""
         with self._lock:
             call = self._call
         return 0 if call is None else call.cancel()
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def running(self) -> list[RunningKey]:
         """The run in progress, if there is one."""
@@ -164,10 +160,10 @@ class TaskRunner:
         """One run, and the seconds until the next."""
         with self._lock:
             attempt = self._failures + 1
-        fields = {"controller": self.name, "reconcile_id": secrets.token_hex(4), "attempt": attempt}
+        fields = {"controller": self.name, "reconcile_id": secrets.token_hex(4), "attempt": attempt, **self._leadership}
         log = BoundLogger(logging.getLogger(f"operator_kit.reconcile.{self.name}"), fields)
         began = self._clock.monotonic()
-        scope = TaskScope(self.name, self._client, self._clock, self.stopping, self._limits.request_timeout)
+        scope = TaskScope(self.name, self._client, self._clock, self.stopping, self._limits.request_timeout, self._fence)
         context = TaskContext(scope, log, attempt=attempt, deadline=began + self.timeout if self.timeout else None)
         call = Call(self.made.function, context, self._loop, self._clock)
         with self._lock:

@@ -148,6 +148,10 @@ class Elector:
         """Seconds for which this process may still write as the leader; 0 for anyone else. Never blocks."""
         return machine.valid_for(self._state, self._clock.boottime())
 
+    def grace(self) -> float:
+        """Seconds that the work of a lost term still has to end; 0 when there are none, or nothing was lost."""
+        return max(0.0, self._state.end_by - self._clock.boottime())
+
     def is_leader(self) -> bool:
         """Whether this process leads *and* its lease cannot have lapsed."""
         return self.valid_for() > 0
@@ -176,6 +180,11 @@ class Elector:
     def problem(self) -> str:
         """Why the last try to read or write the lease failed, with the remedy where there is one; empty when it did not."""
         return self._state.problem
+
+    @property
+    def crash(self) -> str:
+        """The defect that ended the election; empty when none did."""
+        return self._crash
 
     def health(self, tolerance: float = HEALTH_TOLERANCE) -> str:
         """What is wrong with the election in this process, so that it should be restarted; empty when nothing is.
@@ -293,8 +302,9 @@ class Elector:
     def _die(self, exc: Exception) -> None:
         """Whatever the defect, nothing more is written, and whoever works is told."""
         with self._condition:
-            leading = self._state.phase is Phase.LEADING
-            self._state = replace(self._state, phase=Phase.STOPPED, since=self._clock.boottime(), call=None)
+            leading, now = self._state.phase is Phase.LEADING, self._clock.boottime()
+            end_by = machine.end_of_work(self.rules, self._state, now) if leading else -math.inf
+            self._state = replace(self._state, phase=Phase.STOPPED, since=now, end_by=end_by, call=None)
             self._crash = f"{type(exc).__name__}: {exc}"
         if leading:
             self._ended(Ended(self._state.term, f"the election died: {self._crash}", lost=True))

@@ -25,8 +25,8 @@ class Fence:
 
     Attributes:
         lost: set when the term has ended; for `ctx.stopping` and for waits.
-        holder: the leader's identity; for log lines.
-        transitions: the lease's count of transitions in this term; for log lines.
+        holder: the leader's identity; empty without an election.
+        transitions: the lease's count of transitions in this term: it orders the terms.
     """
 
     def __init__(
@@ -78,6 +78,10 @@ class Fence:
             NotLeader: as `check` does.
         """
         return math.inf if method in _READS else self.check()
+
+    def fields(self) -> dict[str, str | int]:
+        """What log lines of this term carry; nothing without an election."""
+        return {"holder": self.holder, "transition": self.transitions} if self.holder else {}
 
     def __repr__(self) -> str:
         return f"<Fence holder={self.holder!r} transitions={self.transitions} valid_for={self.valid_for():.3f}>"

@@ -52,7 +52,7 @@ from operator_kit.leader.states import (
 from operator_kit.objects import Object
 from operator_kit.settings import format_duration
 
-__all__ = ["explain", "step", "valid_for", "wake_at"]
+__all__ = ["end_of_work", "explain", "step", "valid_for", "wake_at"]
 
 _CLAIMS_KEPT = 8
 
@@ -71,6 +71,11 @@ def step(rules: Rules, state: State, event: Event, moment: Moment) -> tuple[Stat
 def valid_for(state: State, at: float) -> float:
     """Seconds for which the leader may still write; 0 for anyone else."""
     return max(0.0, state.valid_until - at) if state.phase is Phase.LEADING else 0.0
+
+
+def end_of_work(rules: Rules, state: State, at: float) -> float:
+    """When the work of a leader must have ended that leads no longer from `at` on, or since before that without noticing it."""
+    return min(at, state.valid_until) + rules.lease_duration - rules.renew_deadline
 
 
 def wake_at(rules: Rules, state: State) -> float:
@@ -374,7 +379,8 @@ class _Turn:
             self.actions.append(Abandon(call.id))
 
     def lose(self, reason: str) -> None:
-        self.enter(Phase.LOST, valid_until=-math.inf)
+        end_by = end_of_work(self.rules, self.state, self.at)
+        self.enter(Phase.LOST, valid_until=-math.inf, end_by=end_by)
         self.actions.append(Ended(self.state.term, reason, lost=True))
 
     def release(self, deadline: float) -> None:

@@ -86,6 +86,7 @@ class State:
     since: float = 0.0  # when it came into this phase
     term: int = 0  # how many times it has led, this time included
     valid_until: float = -math.inf  # LEADING: writes may be sent and be under way until then
+    end_by: float = -math.inf  # LOST: all work must have ended by then, for another may lead
     lease: Object | None = None  # as last read or written; None when it is gone or its version is in doubt
     record: Record | None = None  # what the last lease seen said, kept when the lease is gone
     free_at: float = -math.inf  # when nobody else's claim, as observed here, holds any longer

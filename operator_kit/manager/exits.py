@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     STUCK = 8
     STARTUP = 9
     ENDPOINT = 10
+    LEASE_LOST = 11
 
 
 MEANINGS: dict[ExitCode, str] = {
@@ -35,5 +36,6 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.STUCK: "a reconcile outlived --shutdown-timeout",
     ExitCode.STARTUP: "an @on_startup function raised",
     ExitCode.ENDPOINT: "probes or metrics cannot be served: address in use, or certificate that cannot be used",
+    ExitCode.LEASE_LOST: "with --leader-elect: the lease was lost",
 }
 """What each means, for `--help`. 128 and more: ended at once by a second signal, the signal's number added."""

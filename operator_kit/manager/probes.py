@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from operator_kit.cache import Informers, InformerStatus
     from operator_kit.clock import Clock
-    from operator_kit.controller import Runnable
+    from operator_kit.manager.binding import Binding
     from operator_kit.manager.watchdog import Watchdog
 
 __all__ = ["BLIND_AFTER", "Observed", "Probes"]
@@ -48,8 +48,8 @@ class Observed(Protocol):
     """What is looked at: a `Manager`."""
 
     @property
-    def runnables(self) -> Sequence[Runnable]:
-        """Its controllers and tasks; none before it runs."""
+    def bindings(self) -> Sequence[Binding]:
+        """Its reconcilers, and whether their kinds are found."""
 
     @property
     def informers(self) -> Informers:
@@ -105,21 +105,21 @@ class Probes:
         return f"the main thread hangs since {format_duration(silent)}" if silent > WEDGED_AFTER else ""
 
     def _kinds(self) -> str:
-        if not self._operator.runnables:
+        if not self._operator.beat:
             return "the operator is starting"
         waiting = self._operator.waiting()
         return "; ".join(
             dict.fromkeys(
-                waiting.get(runnable.name) or f"{runnable.name} looks for its kinds"
-                for runnable in self._operator.runnables
-                if not runnable.bound
+                waiting.get(binding.name) or f"{binding.name} looks for its kinds"
+                for binding in self._operator.bindings
+                if not binding.done
             )
         )
 
     def _caches(self) -> Finding:
         problems: list[str] = []
         notes: list[str] = []
-        if not self._operator.runnables:
+        if not self._operator.beat:
             problems.append("the operator is starting")
         for status in self._operator.informers.status():
             if not status.synced:

@@ -156,7 +156,7 @@ class RunningOperator:
     def _left_over(self) -> str:
         """The operator's own threads that live; not those that an author's code has started."""
         workers = tuple(f"{made.name}-" for made in self.registry)
-        names = ("operator", "binder", "events", "reconcile-loop")
+        names = ("operator", "binder", "events", "reconcile-loop", "leader-election", "leader-election-calls")
         left = [
             thread.name
             for thread in threading.enumerate()
@@ -229,9 +229,9 @@ class RunningOperator:
     def informers(self) -> list[Informer]:
         """The caches of the operator, each once. Only when it has started."""
         found: dict[int, Informer] = {}
-        for controller in self.manager.controllers:
-            for kind in controller.made.kinds():
-                for informer in controller.caches.lister(kind).informers:
+        for binding in self.manager.bindings:
+            for kind in binding.made.kinds():
+                for informer in binding.caches.lister(kind).informers:
                     found[id(informer)] = informer
         return list(found.values())
 
@@ -274,19 +274,19 @@ class RunningOperator:
 
     def _not_started(self) -> str:
         lines = [f"  {problem}" for problem in self.manager.problems()]
-        for controller in self.manager.controllers:
-            if not controller.started:
+        started = {controller.name for controller in self.manager.controllers if controller.started}
+        for binding in self.manager.bindings:
+            if binding.name not in started:
                 waiting = [
-                    f"the cache of {status.resource} is not synced"
-                    for status in controller.caches.statuses()
-                    if not status.synced
+                    f"the cache of {status.resource} is not synced" for status in binding.caches.statuses() if not status.synced
                 ]
-                lines.append(f"  {controller.name} has not started: {', '.join(waiting) or 'its kinds are not found yet'}")
+                reason = ", ".join(waiting) or ("it does not work yet" if binding.done else "its kinds are not found yet")
+                lines.append(f"  {binding.name} has not started: {reason}")
         return "\n".join(lines) or "  it is starting"
 
     def _at_work(self) -> str:
         lines = [line for controller in self.manager.controllers for line in _work_of(controller)]
-        if not self.manager.recorder.idle():
+        if not all(work.recorder.idle() for work in self.manager.works):
             lines.append("  Events wait to be written")
         lines += [f"  {problem}" for problem in self.manager.problems()]
         return "\n".join(lines) or "  it was at work a moment ago"  # never empty: that would be rest

@@ -12,7 +12,7 @@ from operator_kit.cache.records import Change, Entry, encode
 from operator_kit.cache.waits import Write, seen
 from operator_kit.clock import Clock
 from operator_kit.codec import clone
-from operator_kit.controller import Controller, EventRecorder, Limits, Reconciler, Registry
+from operator_kit.controller import Caches, Controller, EventRecorder, Limits, Reconciler, Registry
 from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.status import merged
 from operator_kit.errors import Conflict, Invalid, KindNotFound, NotFound
@@ -305,18 +305,21 @@ class Bench:
         self.informers: Any = FakeInformers()
         self.loop = LoopThread()
         self.recorder = EventRecorder(self.client, clock=clock)
+        limits = limits or Limits(workers=2)
+        self.caches = Caches(made, self.client, self.informers, made.namespaces or limits.namespaces)
+        self.caches.bind()
         self.controller = Controller(
             made,
             self.client,
-            self.informers,
+            self.caches,
             self.recorder,
-            limits=limits or Limits(workers=2),
+            limits=limits,
             loop=self.loop,
             clock=clock,
         )
         if echo:
             self.client.changed = self.echo
-        self.controller.bind()
+        self.controller.attach()
 
     def echo(self, kind: Resource, old: Object | None, new: Object | None) -> None:
         for informer in self.informers.all:
@@ -341,6 +344,7 @@ class Bench:
         self.controller.stop()
         self.controller.join(self.controller._clock.monotonic() + 5)
         self.controller.close()
+        self.caches.release()
         self.loop.stop(5)
 
 

@@ -41,7 +41,6 @@ def task(clock: FakeClock, loop: LoopThread) -> Iterator[Make]:
         declared = Registry().every(interval, name=options.pop("name", "tick"), **options)(function)
         client: Any = FakeClient()
         made.append(TaskRunner(declared, client, limits=Limits(), loop=loop, clock=clock, metrics=metrics))
-        made[-1].bind()
         return made[-1]
 
     yield make

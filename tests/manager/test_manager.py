@@ -218,7 +218,7 @@ def test_only_what_the_selector_matches_is_seen(foos: Cluster) -> None:
 def test_a_kind_that_is_installed_later_is_waited_for_while_others_work(
     cluster: Cluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operator_kit.manager.manager.BIND_AGAIN", 0.2)
+    monkeypatch.setattr("operator_kit.manager.binding.BIND_AGAIN", 0.2)
     registry = registry_of(steady, owns=["v1/ConfigMap"])
     ran: list[str] = []
     registry.reconciler("v1/Namespace")(lambda obj, ctx: ran.append(ctx.key))

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ class FakeController:
     """As much of a controller as is looked at."""
 
     def __init__(self, name: str = "foo", timeout: float | None = None, limit: float = 300.0) -> None:
-        self.name, self.made, self.timeout, self.bound = name, Made(timeout), limit, True
+        self.name, self.made, self.timeout = name, Made(timeout), limit
         self.runs: list[RunningKey] = []
 
     def running(self) -> list[RunningKey]:
@@ -46,11 +46,20 @@ class FakeController:
         return [f"site.py:12 in foo: wait_for_ever({key!r})"]
 
 
+@dataclass
+class FakeBinding:
+    """As much of a binding as is looked at."""
+
+    name: str
+    done: bool = True
+
+
 class Operator:
     """As much of a manager as is looked at."""
 
     def __init__(self) -> None:
         self.runnables: list[Any] = [FakeController()]
+        self.bindings: list[Any] = [FakeBinding("foo")]
         self.statuses = [SYNCED]
         self.informers: Any = self
         self.stopping = False
@@ -72,6 +81,7 @@ class World:
     def __init__(self, stuck_after: float = 3600.0) -> None:
         self.clock = FakeClock()
         self.operator = Operator()
+        self.operator.beat = self.clock.monotonic()
         self.watchdog = Watchdog(lambda: self.operator.runnables, stuck_after)
         self.probes = Probes(self.operator, self.watchdog, clock=self.clock)
 
@@ -95,7 +105,7 @@ def test_all_well_is_ready_and_alive(world: World) -> None:
 
 
 def test_before_it_runs_it_is_alive_and_not_ready(world: World) -> None:
-    world.operator.runnables = []
+    world.operator.beat = 0.0
     world.operator.statuses = []
     assert world.ready() == {"kinds": "the operator is starting", "caches": "the operator is starting"}
     assert world.live() == {}
@@ -109,9 +119,7 @@ def test_a_stop_makes_it_unready_at_once_and_it_stays_alive(world: World) -> Non
 
 
 def test_kinds_that_are_not_found_are_named_with_what_is_missing(world: World) -> None:
-    late = FakeController("bar")
-    late.bound = world.operator.runnables[0].bound = False
-    world.operator.runnables.append(late)
+    world.operator.bindings = [FakeBinding("foo", done=False), FakeBinding("bar", done=False), FakeBinding("baz")]
     world.operator.missing = {"foo": "foo waits: the API server has no kind Foo"}
     assert world.ready() == {"kinds": "foo waits: the API server has no kind Foo; bar looks for its kinds"}
 
@@ -179,6 +187,7 @@ def test_a_reconcile_is_stuck_beyond_the_setting_and_its_own_limit(
 
 def test_nothing_reconciled_for_long_is_no_sign_of_anything(world: World) -> None:
     world.clock.advance(1e6)
+    world.operator.beat = world.clock.monotonic()
     assert world.live() == {}
 
 

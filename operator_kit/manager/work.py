@@ -1,0 +1,189 @@
+"""Work: controllers and tasks that begin and end together, and write through one client.
+
+What runs in every replica is one work, for as long as the process lives. What only the leader does is another one for each term
+of leadership, with new queues and workers, whose every write passes the fence of that term.
+
+    begin()     its Events can be written
+    tend()      tasks start; each controller does once every cache it reads is synced and it has heard of what is there
+    stop()      nothing new begins, `ctx.stopping` is set
+    ended       whether everything that ran has returned
+    close()     no change is heard of any more, its Events are written
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from operator_kit.controller import Controller, EventRecorder, Limits, Runnable, RunningKey, TaskRunner
+from operator_kit.queue import Snapshot
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+    from operator_kit.clock import Clock
+    from operator_kit.controller import Task
+    from operator_kit.controller.aio import LoopThread
+    from operator_kit.leader import Fence
+    from operator_kit.manager.binding import Binding
+    from operator_kit.observe.metrics import Registry as Metrics
+    from operator_kit.settings import Settings
+
+__all__ = ["Shared", "Work"]
+
+_log = logging.getLogger("operator_kit.manager")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all work of a process has in common."""
+
+    client: Client
+    settings: Settings
+    loop: LoopThread
+    clock: Clock
+    metrics: Metrics
+
+    def limits(self) -> Limits:
+        """The settings, as a controller takes them."""
+        settings = self.settings
+        return Limits(
+            workers=settings.workers,
+            timeout=settings.reconcile_timeout,
+            backoff_base=settings.backoff_base,
+            backoff_max=settings.backoff_max,
+            request_timeout=settings.request_timeout,
+            namespaces=settings.namespace,
+            watching=settings.watch,
+        )
+
+
+class Work:
+    """The controllers of some reconcilers, and some tasks. All but `stop` is called by the manager's thread alone.
+
+    Attributes:
+        recorder: writes the Events of these controllers.
+        controllers: those that hear of changes already.
+        tasks: the tasks.
+        fence: what their writes pass; None where no leader is needed.
+    """
+
+    def __init__(self, shared: Shared, bindings: Sequence[Binding], tasks: Sequence[Task], fence: Fence | None = None) -> None:
+        self._shared = shared
+        self._bindings = bindings
+        self.fence = fence
+        client = shared.client if fence is None else shared.client.guarded(fence.guard)
+        self.recorder = EventRecorder(client, clock=shared.clock, timeout=shared.settings.request_timeout)
+        self.controllers: tuple[Controller, ...] = ()  # replaced, never changed: `stop` may come from another thread
+        self.tasks = tuple(self._task(made) for made in tasks)
+        self._stopping = False
+
+    def _task(self, made: Task) -> TaskRunner:
+        shared = self._shared
+        return TaskRunner(
+            made,
+            shared.client,
+            limits=shared.limits(),
+            loop=shared.loop,
+            fence=self.fence,
+            clock=shared.clock,
+            metrics=shared.metrics,
+        )
+
+    def begin(self) -> None:
+        """Start what the controllers need."""
+        self.recorder.start()
+
+    def tend(self) -> None:
+        """Start what can be started by now."""
+        attached = {controller.name for controller in self.controllers}
+        for binding in self._bindings:
+            if self._stopping:
+                return
+            if binding.done and binding.name not in attached:
+                self._attach(binding)
+        for runnable in self.runnables:
+            if not self._stopping and not runnable.started and runnable.synced():
+                runnable.start()
+                _log.info("%s started, %d workers", runnable.name, runnable.workers)
+        if self._stopping:
+            self.stop()  # it was asked for in the middle of this
+
+    def _attach(self, binding: Binding) -> None:
+        shared = self._shared
+        controller = Controller(
+            binding.made,
+            shared.client,
+            binding.caches,
+            self.recorder,
+            limits=shared.limits(),
+            loop=shared.loop,
+            fence=self.fence,
+            clock=shared.clock,
+            metrics=shared.metrics,
+        )
+        self.controllers = (*self.controllers, controller)
+        controller.attach()
+
+    # ------------------------------------------------------------------ to be looked at
+
+    @property
+    def runnables(self) -> tuple[Runnable, ...]:
+        """The controllers and the tasks."""
+        return (*self.controllers, *self.tasks)
+
+    def started(self) -> bool:
+        """Whether every controller has started its workers, and every task runs."""
+        return len(self.controllers) == len(self._bindings) and all(runnable.started for runnable in self.runnables)
+
+    def idle(self) -> bool:
+        """Whether nothing is left to do just now. A pending requeue-after does not count."""
+        return self.recorder.idle() and all(runnable.synced() and runnable.idle() for runnable in self.runnables)
+
+    def running(self) -> list[RunningKey]:
+        """The keys that are being reconciled, and the tasks that run."""
+        return [key for runnable in self.runnables for key in runnable.running()]
+
+    @property
+    def ended(self) -> bool:
+        """Whether no worker runs any more, or yet."""
+        return all(runnable.ended for runnable in self.runnables)
+
+    # ------------------------------------------------------------------ the end
+
+    def stop(self) -> list[Snapshot]:
+        """Begin nothing new, and tell what runs. Returns at once; from any thread; may be repeated.
+
+        Returns what was in the queues; nothing when it was stopped already.
+        """
+        first, self._stopping = not self._stopping, True
+        for task in self.tasks:
+            task.stop()
+        dropped = [controller.stop() for controller in self.controllers]
+        return dropped if first else []
+
+    def join(self, deadline: float) -> list[RunningKey]:
+        """Wait until `deadline` (monotonic) for what runs. Returns what still runs then."""
+        return [key for runnable in self.runnables for key in runnable.join(deadline)]
+
+    def cancel(self) -> int:
+        """Cancel the coroutines that still run, and say how many. Threads cannot be cancelled."""
+        return sum(runnable.cancel() for runnable in self.runnables)
+
+    def detach(self) -> None:
+        """Hear of no more changes."""
+        for controller in self.controllers:
+            controller.close()
+
+    def close(self, timeout: float) -> bool:
+        """Write the Events that wait, and end. Returns whether all of it has ended within so many seconds."""
+        return self.recorder.stop(timeout)
+
+    def forget(self) -> None:
+        """Leave the metrics: another work takes the same names."""
+        for controller in self.controllers:
+            controller.forget()
+
+    def __repr__(self) -> str:
+        return f"<Work {', '.join(binding.name for binding in self._bindings) or 'none'}{' stopping' if self._stopping else ''}>"
