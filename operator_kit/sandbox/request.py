@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -164,7 +164,11 @@ class ListOptions:
 
 @dataclass(slots=True)
 class WriteOptions:
-    """The options of create, update, patch and delete. `manager` is the field manager, the user agent's name by default."""
+    """The options of create, update, patch and delete.
+
+    `manager` is the field manager, the user agent's name by default. `may_create` is asked, and raises 403, before an update or
+    an apply creates what is not there: such a request was authorised as another verb.
+    """
 
     manager: str = ""
     manager_given: bool = False
@@ -178,6 +182,7 @@ class WriteOptions:
     precondition_version: str | None = None
     body_size: int = 0
     warnings: list[str] = field(default_factory=list)
+    may_create: Callable[[], None] | None = None
 
     @classmethod
     def of(cls, query: Query, user_agent: str, kind: str) -> WriteOptions:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakSet
 
 import yaml
 from aiohttp import web
@@ -135,7 +136,7 @@ class Sandbox:
     async def _serve(self, started: Future[int]) -> None:
         loop = asyncio.get_running_loop()
         self._loop, self._stop = loop, asyncio.Event()
-        server = web.Server(
+        server = _Server(
             self.app.handle,
             request_factory=_request,
             handler_cancellation=True,
@@ -163,11 +164,8 @@ class Sandbox:
         await self._stop.wait()
         self.app.shut_down()
         self.engine.end_watches()
-        transports = [connection.transport for connection in server.connections if connection.transport is not None]
         await runner.cleanup()
-        for transport in transports:
-            transport.abort()  # closed with TLS, it would wait for the client's farewell, and the loop ends here
-        await asyncio.sleep(0)
+        await server.abort()
         self.engine.world.attach(None)
         if keeper is not None and self._state is not None:
             await keeper
@@ -287,6 +285,28 @@ class Sandbox:
     def __repr__(self) -> str:
         state = self.url if self._thread is not None else "stopped"
         return f"<Sandbox {state}>"
+
+
+class _Server(web.Server):
+    """aiohttp's, which can cut off the connections that it has closed, and whose other end does not take part in closing them.
+
+    A TLS connection is open until the other end has said goodbye too, or for half a minute; this loop ends sooner.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._made: WeakSet[asyncio.Transport] = WeakSet()
+
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
+        """A connection begins."""
+        self._made.add(transport)
+        super().connection_made(handler, transport)
+
+    async def abort(self) -> None:
+        """End what is left, now."""
+        for transport in list(self._made):
+            transport.abort()
+        await asyncio.sleep(0)  # the turn of the loop in which the sockets are closed
 
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:

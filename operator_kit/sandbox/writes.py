@@ -93,6 +93,8 @@ class Writer:
         existing = store.get(key)
         if existing is not None:
             raise already_exists(served.group, served.plural, name, deleting="deletionTimestamp" in existing.obj["metadata"])
+        if options.may_create is not None:
+            options.may_create()
         return Written(self._commit(served, key, obj, options), created=True)
 
     # ------------------------------------------------------------------ update

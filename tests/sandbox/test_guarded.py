@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -22,12 +24,14 @@ from operator_kit.sandbox import Sandbox
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
-def call(sandbox: Sandbox, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+def call(
+    sandbox: Sandbox, method: str, path: str, body: Any = None, token: str = "", *, content: str = "application/json"
+) -> tuple[int, Any]:
     config = sandbox.kubeconfig()
     authority = config["clusters"][0]["cluster"].get("certificate-authority-data")
     context = ssl.create_default_context(cadata=base64.b64decode(authority).decode()) if authority else None
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(sandbox.url + path, data=data, method=method, headers={"Content-Type": "application/json"})
+    request = urllib.request.Request(sandbox.url + path, data=data, method=method, headers={"Content-Type": content})
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
@@ -77,6 +81,20 @@ def test_a_service_account_may_do_what_its_role_says_and_no_more(guarded: Sandbo
     )
     assert call(guarded, "GET", "/api/v1/configmaps", token=token)[0] == 403
     assert call(guarded, "GET", f"{MAPS}?watch=1&timeoutSeconds=1", token=token)[0] == 403
+
+
+def test_an_apply_and_a_replace_that_create_need_the_verb_create_too(guarded: Sandbox) -> None:
+    rule = {"apiGroups": ["", "coordination.k8s.io"], "resources": ["configmaps", "leases"], "verbs": ["get", "patch", "update"]}
+    token = account(guarded, rule)
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    apply = "application/apply-patch+yaml"
+    status, answer = call(guarded, "PATCH", f"{MAPS}/a?fieldManager=me", applied, token, content=apply)
+    assert status == 403
+    assert answer["message"].startswith('configmaps "a" is forbidden: ')
+    lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/a"
+    assert call(guarded, "PUT", lease, {"metadata": {"name": "a"}, "spec": {}}, token)[0] == 403
+    assert call(guarded, "POST", MAPS, {"metadata": {"name": "a"}}, admin(guarded))[0] == 201
+    assert call(guarded, "PATCH", f"{MAPS}/a?fieldManager=me", {**applied, "data": {"k": "v"}}, token, content=apply)[0] == 200
 
 
 def test_discovery_is_open_to_all_who_are_known(guarded: Sandbox) -> None:
@@ -129,6 +147,17 @@ def test_tls_is_verified_by_the_authority_of_the_kubeconfig() -> None:
         assert call(sandbox, "GET", MAPS)[0] == 200
         with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
             urllib.request.urlopen(sandbox.url + "/readyz", timeout=10)
+
+
+def test_a_stop_leaves_no_connection_of_a_tls_client_that_says_no_goodbye() -> None:
+    with Sandbox(tls=True) as sandbox:
+        authority = base64.b64decode(sandbox.kubeconfig()["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+        raw = socket.create_connection(("127.0.0.1", sandbox.port), timeout=10)
+        silent = ssl.create_default_context(cadata=authority).wrap_socket(raw, server_hostname="127.0.0.1")
+        silent.sendall(b"GET /readyz HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+        assert silent.recv(9) == b"HTTP/1.1 "
+    gc.collect()  # what was left open says so as a warning, which fails this test
+    silent.close()
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

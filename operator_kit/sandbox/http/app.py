@@ -58,7 +58,7 @@ class App:
         self.observers: list[Callable[[RequestInfo], None]] = []
         self._documents = documents.Documents(engine)
         self._reads = Reads(engine, self.faulty, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout)
-        self._writes = Writes(engine)
+        self._writes = Writes(engine, self.guard)
         self._special = Special(engine, self.guard)
         self._handlers: dict[str, Handler] = {
             "get": self._reads.get,

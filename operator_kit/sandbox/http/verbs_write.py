@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from aiohttp import web
 from operator_kit import codec
 from operator_kit.sandbox import scale
 from operator_kit.sandbox.engine import Engine
+from operator_kit.sandbox.guard import Guard
 from operator_kit.sandbox.http import bodies
 from operator_kit.sandbox.http.call import Call
 from operator_kit.sandbox.http.negotiate import Accept
@@ -25,8 +27,9 @@ __all__ = ["Writes"]
 class Writes:
     """The writing verbs."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, guard: Guard) -> None:
         self._engine = engine
+        self._guard = guard
 
     async def create(self, call: Call) -> web.StreamResponse:
         """POST to a collection."""
@@ -39,7 +42,7 @@ class Writes:
     async def update(self, call: Call) -> web.StreamResponse:
         """PUT of an object, of its status, or of a namespace's finalizers."""
         accept = call.accept()
-        options = call.write_options("UpdateOptions")
+        options = self._options(call, "UpdateOptions")
         if not call.info.name:
             raise bad_request("name must be provided")
         obj = bodies.decode_object(call.body, call.content_type, call.served)
@@ -52,7 +55,7 @@ class Writes:
         """PATCH of an object or a subresource, in any of the four ways."""
         accept = call.accept()
         kind = bodies.patch_kind(call.content_type, call.served)
-        options = call.write_options("PatchOptions")
+        options = self._options(call, "PatchOptions")
         options.check_patch(apply=kind == "apply")
         info, sub = call.info, call.info.subresource
         if kind == "apply":
@@ -63,6 +66,12 @@ class Writes:
                 call.served, info.namespace, info.name, Patch(cast(PatchKind, kind), call.body), options, subresource=sub
             )
         return self._written(call, written, accept, options)
+
+    def _options(self, call: Call, kind: str) -> WriteOptions:
+        """The options of a write that creates the object where there is none, which is authorised as a create then."""
+        options = call.write_options(kind)
+        options.may_create = lambda: self._guard.check(call.user, replace(call.info, verb="create"))
+        return options
 
     @staticmethod
     def _written(call: Call, written: Written, accept: Accept, options: WriteOptions) -> web.Response:
