@@ -28,6 +28,7 @@ def sites_with_page(config_map: Object) -> list[str]:
     "Website",
     owns=["apps/v1/Deployment", "v1/Service", "v1/ConfigMap"],
     watches={"v1/ConfigMap": sites_with_page},
+    permissions=["get,create,patch,delete v1/ConfigMap in dns"],  # the records, for who watches other namespaces only
 )
 def website(site: Object, ctx: Context) -> None:
     """Make the children of one site, and say in its status how they are."""

@@ -14,24 +14,34 @@ from typing import Any
 import click
 
 import operator_kit
-from operator_kit.errors import ConfigError, OperatorKitError, RegistrationError, StartupFailed, UsageError
+from operator_kit.errors import (
+    AmbiguousKind,
+    ApiError,
+    ConfigError,
+    ConnectionFailed,
+    KindNotFound,
+    OperatorKitError,
+    RegistrationError,
+    StartupFailed,
+    UsageError,
+)
 
 __all__ = ["COMMANDS", "exit_codes", "main"]
 
-COMMANDS = ("crd", "run", "sandbox")
+COMMANDS = ("check", "crd", "rbac", "run", "sandbox")
 
 
-def exit_codes(*codes: int, ok: str = "") -> str:
+def exit_codes(*codes: int, **meanings: str) -> str:
     """The table of exit codes, for a command's help.
 
     Args:
-        codes: those that the command can end with; all, and the signals', unless given.
-        ok: what 0 means, where it is not what it means for `run`.
+        codes: those that the command can end with; those of `run`, and the signals', unless given.
+        meanings: by name in lower case, where a code does not mean what it means for `run`: `ok="printed"`.
     """
     from operator_kit.manager.exits import MEANINGS, ExitCode
 
-    meanings = {**MEANINGS, ExitCode.OK: ok or MEANINGS[ExitCode.OK]}
-    rows = [f"  {code.value:<4} {meaning}" for code, meaning in meanings.items() if not codes or code in codes]
+    shown = codes or tuple(code for code in ExitCode if code < ExitCode.NOT_INSTALLED)
+    rows = [f"  {code:<4} {meanings.get(ExitCode(code).name.lower()) or MEANINGS[ExitCode(code)]}" for code in shown]
     if not codes:
         rows.append("  128+ ended at once by a signal, whose number is added: a second one, or one before the start")
     return "\n".join(["\b", "Exit codes:", *rows])
@@ -47,6 +57,10 @@ def _code_of(error: OperatorKitError) -> int:
         return ExitCode.STARTUP
     if isinstance(error, ConfigError):
         return ExitCode.CONFIG
+    if isinstance(error, ApiError | ConnectionFailed):
+        return ExitCode.UNREACHABLE
+    if isinstance(error, KindNotFound | AmbiguousKind):
+        return ExitCode.KIND
     if isinstance(error, RegistrationError) or type(error).__name__ == "TargetError":
         return ExitCode.TARGET
     return ExitCode.USAGE
@@ -74,7 +88,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (UsageError, StartupFailed) as exc:
+        except (UsageError, StartupFailed, ApiError, ConnectionFailed) as exc:  # the last two of commands that ask once
             logging.getLogger("operator_kit.cli").debug("where it came from:", exc_info=exc)
             click.echo(f"operator-kit: {exc}", err=True)
             ctx.exit(_code_of(exc))

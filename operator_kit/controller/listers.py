@@ -124,6 +124,26 @@ class Lister:
         return f"<Lister of {self.resource} in {', '.join(self._informers) if '' not in self._informers else 'all namespaces'}>"
 
 
+def check_kinds(made: Reconciler, resolved: Mapping[str, Resource]) -> None:
+    """Raise `UsageError` for kinds that cannot be used as a reconciler declares them.
+
+    Args:
+        made: the reconciler.
+        resolved: what discovery knows of its kinds, by their names; names that are missing are passed over.
+    """
+    for name, resource in resolved.items():
+        missing = {"list", "watch"} - resource.verbs
+        if resource.verbs and missing:
+            raise UsageError(f"{made.name}: {name} cannot be cached: the API server offers no {' and no '.join(sorted(missing))}")
+    own = resolved.get(made.kind)
+    for child in made.owns:
+        if own is not None and own.namespaced and child in resolved and not resolved[child].namespaced:
+            raise UsageError(
+                f"{made.name} owns {child}: no owner reference of a namespaced {own.kind} reaches what is cluster-scoped; "
+                f"use owns_by_label=[{child!r}]"
+            )
+
+
 class Caches:
     """The declared kinds of one reconciler, bound to the API server.
 
@@ -170,18 +190,7 @@ class Caches:
         resolved = {name: self._client.discovery.resolve(name, cancel=cancel) for name in made.kinds()}
         own = resolved[made.kind]
         reads = {(resolved[name].group, resolved[name].kind) for name in (made.kind, *made.reads)}
-        for name, resource in resolved.items():
-            missing = {"list", "watch"} - resource.verbs
-            if resource.verbs and missing:
-                raise UsageError(
-                    f"{made.name}: {name} cannot be cached: the API server offers no {' and no '.join(sorted(missing))}"
-                )
-        for child in made.owns:
-            if own.namespaced and not resolved[child].namespaced:
-                raise UsageError(
-                    f"{made.name} owns {child}: no owner reference of a namespaced {own.kind} reaches what is cluster-scoped; "
-                    f"use owns_by_label=[{child!r}]"
-                )
+        check_kinds(made, resolved)
         for name, resource in resolved.items():
             identity = (resource.group, resource.kind)
             if identity not in self._by_kind:

@@ -236,5 +236,6 @@ TASK: dict[str, tuple[Any, _Check]] = {
     "name": ("", _name),
     "timeout": (None, _duration),
     "leader": (True, _flag),
+    "permissions": ((), declared),
 }
 """The options of `@every`."""

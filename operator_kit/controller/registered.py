@@ -142,6 +142,7 @@ class Task:
         name: names it in logs and metrics, as a controller.
         timeout: seconds one run may take, or None for the operator's setting.
         leader: whether it runs only where the process leads.
+        permissions: what its code does.
         where: `"file.py:12"`, where the decorator stands.
     """
 
@@ -153,6 +154,7 @@ class Task:
         self.name: str = options["name"]
         self.timeout: float | None = options["timeout"]
         self.leader: bool = options["leader"]
+        self.permissions: tuple[Permission | PolicyRule, ...] = options["permissions"]
 
     def __call__(self, ctx: Any) -> Any:
         """Call the function that was decorated."""

@@ -97,7 +97,14 @@ class Registry:
         return register
 
     def every(
-        self, interval: Duration, *, name: str = "", leader: bool = True, timeout: Duration | None = None, **unknown: Never
+        self,
+        interval: Duration,
+        *,
+        name: str = "",
+        leader: bool = True,
+        timeout: Duration | None = None,
+        permissions: Iterable[str | Permission | PolicyRule] = (),
+        **unknown: Never,
     ) -> Callable[[TaskFunction], Task]:
         """Decorator: a task, which belongs to no object. The function takes a `TaskContext` and may be `async`.
 
@@ -110,12 +117,14 @@ class Registry:
             name: names it in logs and metrics; that of the function by default.
             leader: run only in the process that leads, where there are several.
             timeout: limit of one run, 0 for none; `--reconcile-timeout` unless given.
+            permissions: what its code reads and writes, for `operator-kit rbac` and `check`, as for `reconciler`.
             **unknown: nothing; a type checker refuses other names, and so does the decorator.
 
         Raises:
             RegistrationError: as for `reconciler`.
         """
-        return self._every(where(2), interval, {"name": name, "leader": leader, "timeout": timeout, **unknown})
+        options = {"name": name, "leader": leader, "timeout": timeout, "permissions": permissions, **unknown}
+        return self._every(where(2), interval, options)
 
     def _every(self, place: str, interval: Duration, options: Mapping[str, Any]) -> Callable[[TaskFunction], Task]:
         decorator = f"@every({interval!r}"
@@ -232,10 +241,17 @@ def reconciler(kind: str | type[Any], **options: Any) -> Callable[[Function[Any]
 
 
 def every(
-    interval: Duration, *, name: str = "", leader: bool = True, timeout: Duration | None = None, **unknown: Never
+    interval: Duration,
+    *,
+    name: str = "",
+    leader: bool = True,
+    timeout: Duration | None = None,
+    permissions: Iterable[str | Permission | PolicyRule] = (),
+    **unknown: Never,
 ) -> Callable[[TaskFunction], Task]:
     """Decorator: register a task with the default registry. See `Registry.every`."""
-    return _default._every(where(2), interval, {"name": name, "leader": leader, "timeout": timeout, **unknown})  # noqa: SLF001
+    options = {"name": name, "leader": leader, "timeout": timeout, "permissions": permissions, **unknown}
+    return _default._every(where(2), interval, options)  # noqa: SLF001
 
 
 def on_startup(function: HookFunction) -> Hook:

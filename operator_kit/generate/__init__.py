@@ -1,4 +1,7 @@
-"""What can be written for the author: CRDs from types, RBAC and chart values from the registry. Loaded on first use."""
+"""What follows from what is written: CRDs from types, roles and chart values from the registry, and whether a server has it all.
+
+Loaded on first use.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,45 @@ if TYPE_CHECKING:
     from operator_kit.generate.crd import crds, schema_of
     from operator_kit.generate.discover import models_in
     from operator_kit.generate.errors import SchemaError
+    from operator_kit.generate.kinds import Kinds, resources_of_crd, resources_of_models
+    from operator_kit.generate.needs import Need, lease_needs, needs_of
+    from operator_kit.generate.preflight import Access, Report, check
+    from operator_kit.generate.rbac import all_rules, manifest, merged, rules_text, values_text
     from operator_kit.generate.text import to_yaml
 
-__all__ = ["SchemaError", "crds", "models_in", "schema_of", "to_yaml"]
+__all__ = [
+    "Access",
+    "Kinds",
+    "Need",
+    "Report",
+    "SchemaError",
+    "all_rules",
+    "check",
+    "crds",
+    "lease_needs",
+    "manifest",
+    "merged",
+    "models_in",
+    "needs_of",
+    "resources_of_crd",
+    "resources_of_models",
+    "rules_text",
+    "schema_of",
+    "to_yaml",
+    "values_text",
+]
 
-_HOME = {"SchemaError": "errors", "crds": "crd", "models_in": "discover", "schema_of": "crd", "to_yaml": "text"}
+_HOMES = {
+    "crd": ("crds", "schema_of"),
+    "discover": ("models_in",),
+    "errors": ("SchemaError",),
+    "kinds": ("Kinds", "resources_of_crd", "resources_of_models"),
+    "needs": ("Need", "lease_needs", "needs_of"),
+    "preflight": ("Access", "Report", "check"),
+    "rbac": ("all_rules", "manifest", "merged", "rules_text", "values_text"),
+    "text": ("to_yaml",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ __all__ = ["MEANINGS", "ExitCode"]
 
 
 class ExitCode(IntEnum):
-    """The exit codes of `operator-kit`."""
+    """The exit codes of `operator-kit`. Those of `run` are below 20."""
 
     OK = 0
     CRASH = 1
@@ -22,6 +22,9 @@ class ExitCode(IntEnum):
     STARTUP = 9
     ENDPOINT = 10
     LEASE_LOST = 11
+    # What `operator-kit check` found; `run` waits for these.
+    NOT_INSTALLED = 20
+    NOT_ALLOWED = 21
 
 
 MEANINGS: dict[ExitCode, str] = {
@@ -37,5 +40,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.STARTUP: "an @on_startup function raised",
     ExitCode.ENDPOINT: "probes or metrics cannot be served: address in use, or certificate that cannot be used",
     ExitCode.LEASE_LOST: "with --leader-elect: the lease was lost",
+    ExitCode.NOT_INSTALLED: "a kind is not installed",
+    ExitCode.NOT_ALLOWED: "a permission is missing",
 }
 """What each means, for `--help`. 128 and more: ended at once by a second signal, the signal's number added."""
