@@ -53,7 +53,7 @@ def command(ctx: click.Context, /, targets: tuple[str, ...], *, output: str, set
     pasted into a role.
     """
     from operator_kit.api import Client
-    from operator_kit.generate import check
+    from operator_kit.generate import check, metrics_needs
     from operator_kit.manager import ExitCode, load_targets
 
     settings, _ = read_settings(settings_file, os.environ, flags)
@@ -62,7 +62,8 @@ def command(ctx: click.Context, /, targets: tuple[str, ...], *, output: str, set
         kubeconfig=settings.kubeconfig, context=settings.context, request_timeout=settings.request_timeout
     )
     try:
-        report = check(registry, client, namespaces=settings.namespace)
+        besides = metrics_needs() if settings.metrics_auth else []
+        report = check(registry, client, namespaces=settings.namespace, besides=besides)
         origin = client.origin
     except UsageError as exc:
         exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group, as for `run`

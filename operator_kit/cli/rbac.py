@@ -70,6 +70,7 @@ The kinds are looked up in the CRDs of models written in Python, in the files of
     default=True,
     help="Add the Role for the lease, in the operator's own namespace.  [yes]",
 )
+@click.option("--metrics-auth", is_flag=True, help="Add the ClusterRole for an operator run with --metrics-auth.")
 @click.option(
     "--crd",
     "crd_files",
@@ -88,6 +89,7 @@ def command(
     name: str,
     service_account: str,
     leader_election: bool,
+    metrics_auth: bool,
     crd_files: tuple[Path, ...],
     kubeconfig: str,
     context: str,
@@ -97,7 +99,7 @@ def command(
     They are read off the registration: the kinds with the verbs that are really called on them, status and finalizers, events,
     the lease of the leader election, and what the code declares besides.
     """
-    from operator_kit.generate import all_rules, lease_needs, manifest, needs_of, rules_text, values_text
+    from operator_kit.generate import all_rules, lease_needs, manifest, metrics_needs, needs_of, rules_text, values_text
     from operator_kit.manager import load_targets
 
     name = _checked("--name", name or _name_of(targets[0]))
@@ -112,6 +114,8 @@ def command(
         roles = {name: needs}
         if leader_election:
             roles[f"{name}-leader-election"] = lease_needs(home)
+        if metrics_auth:
+            roles[f"{name}-metrics-auth"] = metrics_needs()
         click.echo(manifest(roles, (home, _checked("--service-account", account))), nl=False)
     elif output == "values":
         click.echo(values_text(needs, namespaces), nl=False)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from operator_kit.generate.discover import models_in
     from operator_kit.generate.errors import SchemaError
     from operator_kit.generate.kinds import Kinds, resources_of_crd, resources_of_models
-    from operator_kit.generate.needs import Need, lease_needs, needs_of
+    from operator_kit.generate.needs import Need, lease_needs, metrics_needs, needs_of
     from operator_kit.generate.preflight import Access, Report, check
     from operator_kit.generate.rbac import all_rules, manifest, merged, rules_text, values_text
     from operator_kit.generate.text import to_yaml
@@ -30,6 +30,7 @@ __all__ = [
     "lease_needs",
     "manifest",
     "merged",
+    "metrics_needs",
     "models_in",
     "needs_of",
     "resources_of_crd",
@@ -45,7 +46,7 @@ _HOMES = {
     "discover": ("models_in",),
     "errors": ("SchemaError",),
     "kinds": ("Kinds", "resources_of_crd", "resources_of_models"),
-    "needs": ("Need", "lease_needs", "needs_of"),
+    "needs": ("Need", "lease_needs", "metrics_needs", "needs_of"),
     "preflight": ("Access", "Report", "check"),
     "rbac": ("all_rules", "manifest", "merged", "rules_text", "values_text"),
     "text": ("to_yaml",),

@@ -7,6 +7,7 @@ The verbs are those of the calls that the framework makes, and of the calls it m
     watched, read kinds    get, list, watch
     events                 create and patch, in events.k8s.io: a repetition is a patch of the series
     the lease              get, create, update
+    --metrics-auth         create of TokenReview and SubjectAccessReview
 
 `update` on the finalizers of the reconciled kind is for clusters whose admission enforces the permissions of owner references
 (OwnerReferencesPermissionEnforcement, as on OpenShift): there it is what allows `blockOwnerDeletion` in a child's reference, and
@@ -22,10 +23,11 @@ from operator_kit.controller import Reconciler, Registry
 from operator_kit.controller.events import EVENT
 from operator_kit.errors import KindNotFound
 from operator_kit.leader.record import LEASE
+from operator_kit.manager import authorization
 from operator_kit.objects import Resource
 from operator_kit.permissions import Permission, PolicyRule
 
-__all__ = ["Need", "Resolve", "lease_needs", "needs_of"]
+__all__ = ["Need", "Resolve", "lease_needs", "metrics_needs", "needs_of"]
 
 Resolve = Callable[[str], Resource]
 """From a kind, as authors write it, to what discovery knows of it. Raises `KindNotFound`, `AmbiguousKind`."""
@@ -145,3 +147,8 @@ def lease_needs(namespace: str, name: str = "") -> list[Need]:
         PolicyRule(group, plural, ("get", "update"), (name,) if name else ()),
     )
     return [Need(rule, namespace, "leader election") for rule in rules]
+
+
+def metrics_needs() -> list[Need]:
+    """What `--metrics-auth` needs: to ask the API server whose token it is, and whether they may."""
+    return [Need(rule, "", "--metrics-auth") for rule in authorization.NEEDED]

@@ -174,7 +174,9 @@ def test_a_namespace_that_does_not_exist_is_a_warning(guarded: Sandbox, monkeypa
 
 def test_settings_of_run_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPERATOR_KIT_NAMESPACE", "default")
-    assert "Permissions in the namespace default" in check("--workers", "9").output
+    done = check("--workers", "9", "--metrics-auth")
+    assert "Permissions in the namespace default" in done.output
+    assert "  missing  tokenreviews.authentication.k8s.io         create  (--metrics-auth)" in done.output
 
 
 @pytest.mark.parametrize(

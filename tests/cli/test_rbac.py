@@ -56,6 +56,10 @@ def test_it_prints_a_cluster_role_and_the_role_of_the_lease_with_their_bindings(
         "Role default/hello-leader-election",
         "RoleBinding default/hello-leader-election",
     ]
+    assert names(printed("--crd", CRD, "--metrics-auth", HELLO))[-2:] == [
+        "ClusterRole /hello-metrics-auth",
+        "ClusterRoleBinding /hello-metrics-auth",
+    ]
     assert names(printed("--crd", CRD, "--no-leader-election", HELLO)) == ["ClusterRole /hello", "ClusterRoleBinding /hello"]
 
 
