@@ -121,6 +121,7 @@ def the_whole_job(cluster: Cluster, running: RunningOperator) -> None:
     cluster.create({**site, "metadata": {"name": "broken"}, "spec": {"htmlFrom": {"configMap": "page"}}})
     cluster.wait("Website", "broken", lambda obj: assert_condition(obj, "Available", False, reason="PageMissing"))
     cluster.wait("Website", "broken", lambda obj: assert_event(cluster.events_of(obj), reason="TemporaryError"))
+    cluster.wait("Website", "broken", lambda obj: any("series" in event for event in cluster.events_of(obj)))  # it happened again
     cluster.create(
         {
             "apiVersion": "v1",
