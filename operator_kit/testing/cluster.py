@@ -53,7 +53,7 @@ class Cluster:
     # ------------------------------------------------------------------ writing
 
     def load(self, *sources: Source) -> list[Object]:
-        """Create, or replace, the objects in files, directories, YAML text (anything with a line break) and dicts.
+        """Create or replace objects: those in files, directories, YAML text (it has a line break) and dicts, and CRDs of models.
 
         CRDs come first and are waited for until they are served; a status that is given is written too. Relative paths are
         looked for from here, then from where the test's file is.

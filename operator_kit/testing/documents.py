@@ -14,8 +14,8 @@ from operator_kit.objects import Object
 
 __all__ = ["Source", "read_objects"]
 
-Source = str | Path | Mapping[str, Any]
-"""A file, a directory of them, YAML text (it has a line break), or an object."""
+Source = str | Path | Mapping[str, Any] | type[Any]
+"""A file, a directory of them, YAML text (it has a line break), an object, or a model, for its CRD."""
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _FIRST = {"CustomResourceDefinition": 0, "Namespace": 1}
@@ -49,6 +49,9 @@ def _read(source: Source, folder: Path | None) -> Iterator[Object]:
     if isinstance(source, Mapping):
         yield from _objects(clone(dict(source)), "a dict")
         return
+    if isinstance(source, type):
+        yield from _definition(source)
+        return
     if isinstance(source, str) and "\n" in source:
         yield from _parse(source, "the YAML text")
         return
@@ -64,6 +67,18 @@ def _read(source: Source, folder: Path | None) -> Iterator[Object]:
         except (OSError, UnicodeDecodeError) as exc:
             raise ConfigError(f"cannot read {file}: {getattr(exc, 'strerror', None) or exc}") from None
         yield from _parse(text, str(file))
+
+
+def _definition(model: type[Any]) -> list[Object]:
+    from operator_kit.controller.typed import kind_of_model
+
+    try:
+        kind_of_model(model)
+    except ValueError as exc:
+        raise ConfigError(str(exc)) from None
+    from operator_kit.generate import crds
+
+    return crds(model)
 
 
 def _parse(text: str, origin: str) -> Iterator[Object]:

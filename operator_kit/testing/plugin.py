@@ -60,7 +60,8 @@ class StartOperator(Protocol):
         """Run the reconcilers of the targets in the background until the test ends.
 
         Args:
-            *targets: registries, decorated functions, modules, or files, directories and module names as for `operator-kit run`.
+            *targets: registries, decorated functions, modules, or files, directories and module names as for `operator-kit run`;
+                a relative path is looked for from here, then from where the test's file is.
             clock: a `FakeClock` for an operator whose delays pass when the test says so.
             reflector: times of the caches; short ones against the sandbox by default.
             **settings: any setting of the command line (`workers=1, resync="1s", namespace=["a"], watch=False`).
@@ -158,7 +159,7 @@ def operator(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Start
     def start(
         *targets: Target, clock: Clock | None = None, reflector: ReflectorSettings | None = None, **settings: Any
     ) -> RunningOperator:
-        registry = collect_targets(targets)
+        registry = collect_targets([_beside(target, Path(request.path).parent) for target in targets])
         request.node.stash[_KINDS].update(kind for made in registry for kind in made.kinds())
         loaded = _settings(settings, cluster)
 
@@ -181,6 +182,13 @@ def operator(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Start
 def events_of(cluster: Cluster) -> Callable[..., Sequence[Mapping[str, Any]]]:
     """The Events about an object: `assert_event(events_of(site), reason="PageMissing")`. See `Cluster.events_of`."""
     return cluster.events_of
+
+
+def _beside(target: Target, folder: Path) -> Target:
+    """A file that does not exist from here is looked for where the test is."""
+    if isinstance(target, str) and not Path(target).exists() and (folder / target).exists():
+        return str(folder / target)
+    return target
 
 
 _KINDS = pytest.StashKey[set[str]]()
