@@ -69,7 +69,7 @@ def front_page(site: Object, ctx: Context) -> str:
     if "htmlFrom" not in spec:
         return str(spec.get("html", ""))
     source = spec["htmlFrom"]["configMap"]
-    config_map = ctx.get("v1/ConfigMap", source)
+    config_map = ctx.get_or_none("v1/ConfigMap", source)
     if config_map is None or "index.html" not in config_map.get("data", {}):
         message = f"the ConfigMap {source} with a key index.html does not exist"
         ctx.set_condition("Available", False, reason="PageMissing", message=message)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from operator_kit.controller.live import AsyncLiveReader
+
 if TYPE_CHECKING:
     from operator_kit.controller.aio import AsyncRun
     from operator_kit.controller.context import Context
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from operator_kit.objects import Object
     from operator_kit.selectors import LabelSelector
 
-__all__ = ["AsyncContext", "AsyncLiveReader"]
+__all__ = ["AsyncContext"]
 
 
 class AsyncContext:
@@ -32,11 +34,15 @@ class AsyncContext:
         self.stopping = context.stopping
         self.reason = context.reason
         self.fence = context.fence
-        self.live = AsyncLiveReader(context, run)
+        self.live = AsyncLiveReader(context.live, run)
 
-    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """An object from the cache, or None."""
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """An object from the cache. Raises `NotFound`."""
         return await self._call(lambda: self._context.get(kind, name, namespace))
+
+    async def get_or_none(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """An object from the cache, or None."""
+        return await self._call(lambda: self._context.get_or_none(kind, name, namespace))
 
     async def list(self, kind: str, *, namespace: str | None = None, selector: str | LabelSelector = "") -> Objects:
         """Objects from the cache whose labels match."""
@@ -87,19 +93,3 @@ class AsyncContext:
 
     def __repr__(self) -> str:
         return f"<Async{repr(self._context)[1:]}"
-
-
-class AsyncLiveReader:
-    """Reads that go to the API server, awaited."""
-
-    def __init__(self, context: Context, run: AsyncRun) -> None:
-        self._live = context.live
-        self._call = run.call
-
-    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """An object, or None."""
-        return await self._call(lambda: self._live.get(kind, name, namespace))
-
-    async def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
-        """The objects whose labels match."""
-        return await self._call(lambda: self._live.list(kind, namespace=namespace, selector=selector))

@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.codec import clone
 from operator_kit.controller.listers import Objects
+from operator_kit.controller.live import LiveReader, Server, found
 from operator_kit.controller.ownership import is_child
 from operator_kit.controller.reason import Reason
 from operator_kit.controller.scope import Run, Scope, Write
 from operator_kit.controller.sets import apply_set
 from operator_kit.controller.status import StatusDraft, write_status
 from operator_kit.controller.stopping import Stopping
-from operator_kit.errors import Conflict, DeadlineExceeded, NotFound, UsageError
+from operator_kit.errors import DeadlineExceeded, UsageError
 from operator_kit.objects import (
     Object,
     Resource,
-    api_version_of,
     join_key,
     key_of,
-    kind_of,
     metadata_of,
-    name_of,
-    namespace_of,
     resource_version_of,
     split_key,
     uid_of,
@@ -35,11 +32,10 @@ from operator_kit.objects import (
 from operator_kit.selectors import LabelSelector
 
 if TYPE_CHECKING:
-    from operator_kit.api import Selection
     from operator_kit.controller.applier import Prepared
     from operator_kit.controller.listers import Lister
 
-__all__ = ["Context", "LiveReader"]
+__all__ = ["Context"]
 
 
 class Context:
@@ -70,24 +66,34 @@ class Context:
         self.stopping = Stopping(scope.stopping, scope.clock, run.deadline)
         self.reason = Reason(run.reason)
         self.fence = scope.fence
-        self.live = LiveReader(self)
+        self._server = Server(scope.client, self._resolve, self._namespace, self._timeout)
+        self.live = LiveReader(self._server)
 
     # ------------------------------------------------------------------ reads
 
-    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """An object from the cache, or None. The namespace is this object's own unless given.
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """An object from the cache. The namespace is this object's own unless given.
 
         A Secret of which only the metadata is cached is read live.
 
         Raises:
+            NotFound: there is none; see `get_or_none`.
             NotCached: nobody declared the kind (`owns`, `watches`, `reads`), or its namespace is not watched.
         """
         lister = self._lister(kind)
         key = join_key(self._namespace(lister.resource, namespace), name)
+        return found(self._read(lister, key), lister.resource, key)
+
+    def get_or_none(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """As `get`, but None where there is none."""
+        lister = self._lister(kind)
+        return self._read(lister, join_key(self._namespace(lister.resource, namespace), name))
+
+    def _read(self, lister: Lister, key: str) -> Object | None:
         if self._run.live:
-            return self._read_live(lister.resource, key)
+            return self._server.read(lister.resource, key)
         if lister.metadata_only:
-            return self._read_live(lister.resource, key) if lister.entry(key) is not None else None
+            return self._server.read(lister.resource, key) if lister.entry(key) is not None else None
         return lister.get(key)
 
     def list(self, kind: str, *, namespace: str | None = None, selector: str | LabelSelector = "") -> Objects:
@@ -99,7 +105,7 @@ class Context:
         where = None if namespace == "*" else self._namespace(lister.resource, namespace) or None
         parsed = LabelSelector.parse(selector) if isinstance(selector, str) else selector
         if self._run.live:
-            return self._list_live(lister.selections(where), str(parsed))
+            return self._server.read_all(lister.selections(where), str(parsed))
         return self._whole(lister, lister.list(where, parsed))
 
     def children(self, kind: str) -> Objects:
@@ -107,7 +113,7 @@ class Context:
         lister = self._lister(kind)
         if self._run.live:
             marks = self._scope.marks if lister.labelled else None
-            return [obj for obj in self._list_live(lister.selections(None)) if is_child(obj, self._uid, marks)]
+            return [obj for obj in self._server.read_all(lister.selections(None)) if is_child(obj, self._uid, marks)]
         return self._whole(lister, [entry.decode() for entry in lister.children(self._uid)])
 
     def by_index(self, kind: str, index: str, value: str) -> Objects:
@@ -115,7 +121,7 @@ class Context:
         caches, lister = self._scope.caches, self._lister(kind)
         if self._run.live:
             caches.found_by(kind, index, value, ())  # an index that is not there is told before everything is listed
-            return caches.found_by(kind, index, value, self._list_live(lister.selections(None)))
+            return caches.found_by(kind, index, value, self._server.read_all(lister.selections(None)))
         return self._whole(lister, caches.by_index(kind, index, value))
 
     def _lister(self, kind: str) -> Lister:
@@ -127,24 +133,8 @@ class Context:
     def _whole(self, lister: Lister, found: Objects) -> Objects:
         if not lister.metadata_only:
             return found
-        whole = (self._read_live(lister.resource, key_of(obj)) for obj in found)
+        whole = (self._server.read(lister.resource, key_of(obj)) for obj in found)
         return [obj for obj in whole if obj is not None]
-
-    def _read_live(self, resource: Resource, key: str) -> Object | None:
-        namespace, name = split_key(key)
-        try:
-            return self._scope.client.get(resource, name, namespace or None, timeout=self._timeout())
-        except NotFound:
-            return None
-
-    def _list_live(self, selections: Iterable[Selection], labels: str = "") -> Objects:
-        """What the selections hold on the server, of that what the labels select. Every page keeps within the run's deadline."""
-        client = self._scope.client.guarded(lambda _method: self._timeout())
-        found: Objects = []
-        for selection in selections:
-            selector = ",".join(text for text in (selection.label_selector, labels) if text)
-            found += client.list_all(selection.resource, selection.namespace, label_selector=selector).items
-        return found
 
     # ------------------------------------------------------------------ writes
 
@@ -212,33 +202,14 @@ class Context:
         Given an object with a uid, exactly that one is deleted and not another of its name. Returns whether there was
         something to delete.
         """
-        uid = ""
-        if isinstance(target, str):
-            kind = self._scope.caches.resolve(target)
-            if not name:
-                raise UsageError(f"delete: which {target}? Give its name")
-            where = self._namespace(kind, namespace)
-        else:
-            kind = self._scope.caches.resolve(f"{api_version_of(target)}/{kind_of(target)}")
-            name, uid = name_of(target), uid_of(target)
-            where = self._namespace(kind, namespace_of(target) or namespace)
-        self._run.read.add(kind)  # it tells whether there was one
-        return self._delete(kind, join_key(where, name), uid, propagation=propagation)
+        return self._delete(*self._server.target(target, name, namespace), propagation=propagation)
 
     def _delete(self, kind: Resource, key: str, uid: str, *, propagation: str = "Background") -> bool:
-        namespace, name = split_key(key)
         lister = self._scope.caches.find(kind)
-        entry = lister.entry(key) if lister is not None and lister.covers(namespace) else None
-        try:
-            answer = self._scope.client.delete(
-                kind, name, namespace or None, uid=uid or None, propagation=propagation, timeout=self._timeout()
-            )
-        except NotFound:
+        entry = lister.entry(key) if lister is not None and lister.covers(split_key(key)[0]) else None
+        answer = self._server.delete(kind, key, uid, propagation)
+        if answer is None:
             return False
-        except Conflict:
-            if not uid:
-                raise
-            return False  # another has taken its name: the one that was meant is gone
         meta = metadata_of(answer)
         # One that finalizers or a grace period keep is there for as long as they please: the cache has seen the deletion when it
         # holds this version of it.
@@ -331,6 +302,12 @@ class Context:
         self._run.obj = {**newer, "metadata": meta}
         self._run.writes.append(Write(self._scope.caches.own.resource, self.key, uid_of(newer), resource_version_of(newer)))
 
+    def _resolve(self, name: str) -> Resource:
+        """A kind that is about to be read: at least whether an object of it is there."""
+        kind = self._scope.caches.resolve(name)
+        self._run.read.add(kind)
+        return kind
+
     def _namespace(self, kind: Resource, given: str | None) -> str:
         if not kind.namespaced:
             return ""
@@ -363,31 +340,6 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context of {self._scope.controller} for {self.key}, attempt {self.attempt}>"
-
-
-class LiveReader:
-    """Reads that go to the API server, for any kind. They cost a request each."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """An object, or None. The namespace is that of the reconciled object unless given."""
-        context = self._context
-        resource = context._scope.caches.resolve(kind)  # noqa: SLF001  # the two are one
-        context._run.read.add(resource)  # noqa: SLF001
-        key = join_key(context._namespace(resource, namespace), name)  # noqa: SLF001
-        return context._read_live(resource, key)  # noqa: SLF001
-
-    def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
-        """The objects whose labels match. The namespace is that of the reconciled object unless given; `"*"` for all."""
-        from operator_kit.api import Selection
-
-        context = self._context
-        resource = context._scope.caches.resolve(kind)  # noqa: SLF001
-        context._run.read.add(resource)  # noqa: SLF001
-        where = None if namespace == "*" else context._namespace(resource, namespace) or None  # noqa: SLF001
-        return context._list_live([Selection(resource, where)], selector)  # noqa: SLF001
 
 
 def _gathered(before: Mapping[str, Any], more: Mapping[str, Any]) -> Object:

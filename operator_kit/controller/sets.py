@@ -104,4 +104,4 @@ def _delete(context: Context, scope: Scope, run: Run, label: str, value: str) ->
 
 def _found(context: Context, lister: Lister, selector: str) -> Entries:
     """What the API server holds: for a run that must not trust the caches."""
-    return [Entry(encode(obj)) for obj in context._list_live(lister.selections(None), selector)]  # noqa: SLF001  # a part of it
+    return [Entry(encode(obj)) for obj in context._server.read_all(lister.selections(None), selector)]  # noqa: SLF001  # a part of it

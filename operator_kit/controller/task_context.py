@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import AsyncRun, LoopThread, is_async
-from operator_kit.controller.listers import Objects
+from operator_kit.controller.live import AsyncLiveReader, LiveReader, Server
 from operator_kit.controller.stopping import Stopping
-from operator_kit.errors import Conflict, DeadlineExceeded, NotFound, UsageError
+from operator_kit.errors import DeadlineExceeded, UsageError
 from operator_kit.leader import Fence
-from operator_kit.objects import Object, Resource, api_version_of, describe, kind_of, name_of, namespace_of, uid_of
+from operator_kit.objects import Object, Resource, api_version_of, describe, kind_of, name_of, namespace_of
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
@@ -47,7 +47,7 @@ class TaskContext:
         stopping: set when the operator stops or leads no longer, or the deadline has passed; `ctx.stopping.wait(seconds)` is a
             sleep that ends then.
         fence: the right to write of this term of leadership, as for `Context`. Hooks have none that closes.
-        live: reads from the API server.
+        live: reads from the API server; of a namespaced kind they need the namespace.
     """
 
     def __init__(self, scope: TaskScope, log: BoundLogger, *, attempt: int = 1, deadline: float | None = None) -> None:
@@ -58,7 +58,8 @@ class TaskContext:
         self.deadline = deadline
         self.stopping = Stopping(scope.stopping, scope.clock, deadline)
         self.fence = scope.fence
-        self.live = TaskReader(self)
+        self._server = Server(scope.client, self._resolve, self._namespace, self._timeout)
+        self.live = LiveReader(self._server)
 
     def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:
         """Make an object as desired, by server-side apply, and return it as it is now. Sent each time.
@@ -69,7 +70,7 @@ class TaskContext:
         """
         if not api_version_of(desired) or not kind_of(desired) or not name_of(desired):
             raise UsageError(f"apply: {describe(desired)} needs apiVersion, kind and metadata.name")
-        kind = self._kind(f"{api_version_of(desired)}/{kind_of(desired)}")
+        kind = self._resolve(f"{api_version_of(desired)}/{kind_of(desired)}")
         where = self._namespace(kind, namespace_of(desired))
         body = {key: value for key, value in desired.items() if key != "status"}
         return self._scope.client.patch(
@@ -96,36 +97,17 @@ class TaskContext:
         Given an object with a uid, exactly that one is deleted and not another of its name. Returns whether there was
         something to delete.
         """
-        uid = ""
-        if isinstance(target, str):
-            kind = self._kind(target)
-            if not name:
-                raise UsageError(f"delete: which {target}? Give its name")
-        else:
-            kind = self._kind(f"{api_version_of(target)}/{kind_of(target)}")
-            name, uid, namespace = name_of(target), uid_of(target), namespace_of(target) or namespace
-        where = self._namespace(kind, namespace)
-        try:
-            self._scope.client.delete(
-                kind, name, where or None, uid=uid or None, propagation=propagation, timeout=self._timeout()
-            )
-        except NotFound:
-            return False
-        except Conflict:
-            if not uid:
-                raise
-            return False  # another has taken its name: the one that was meant is gone
-        return True
+        return self._server.delete(*self._server.target(target, name, namespace), propagation) is not None
 
-    def _kind(self, name: str) -> Resource:
-        self._timeout()
+    def _resolve(self, name: str) -> Resource:
+        self._timeout()  # it may ask the server
         return self._scope.client.discovery.resolve(name)
 
     def _namespace(self, kind: Resource, given: str | None) -> str:
         if not kind.namespaced:
             return ""
         if not given:
-            raise UsageError(f"which namespace of {kind.kind}s? {self._scope.name} belongs to none; give one")
+            raise UsageError(f'which namespace of {kind.kind}s? {self._scope.name} belongs to none; give one, or "*" to list all')
         return given
 
     def _timeout(self) -> float:
@@ -143,36 +125,6 @@ class TaskContext:
         return f"<Context of {self._scope.name}, attempt {self.attempt}>"
 
 
-class TaskReader:
-    """Reads from the API server, for any kind. They cost a request each."""
-
-    def __init__(self, context: TaskContext) -> None:
-        self._context = context
-
-    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """An object, or None."""
-        context = self._context
-        resource = context._kind(kind)  # noqa: SLF001  # the two are one
-        where = context._namespace(resource, namespace)  # noqa: SLF001
-        try:
-            return context._scope.client.get(resource, name, where or None, timeout=context._timeout())  # noqa: SLF001
-        except NotFound:
-            return None
-
-    def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
-        """The objects whose labels match; of all namespaces unless one is given."""
-        context = self._context
-        resource = context._kind(kind)  # noqa: SLF001
-        where = namespace if resource.namespaced and namespace != "*" else None
-        page = context._scope.client.list_all(  # noqa: SLF001
-            resource,
-            where,
-            label_selector=selector,
-            timeout=context._timeout(),  # noqa: SLF001
-        )
-        return list(page.items)
-
-
 class AsyncTaskContext:
     """The context of an `async def` task or hook: as `TaskContext`, with every call that reads or writes objects awaited."""
 
@@ -184,7 +136,7 @@ class AsyncTaskContext:
         self.deadline = context.deadline
         self.stopping = context.stopping
         self.fence = context.fence
-        self.live = AsyncTaskReader(context, run)
+        self.live = AsyncLiveReader(context.live, run)
 
     async def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:
         """Make an object as desired, by server-side apply, and return it as it is now."""
@@ -203,22 +155,6 @@ class AsyncTaskContext:
 
     def __repr__(self) -> str:
         return f"<Async{repr(self._context)[1:]}"
-
-
-class AsyncTaskReader:
-    """Reads from the API server, awaited."""
-
-    def __init__(self, context: TaskContext, run: AsyncRun) -> None:
-        self._live = context.live
-        self._call = run.call
-
-    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """An object, or None."""
-        return await self._call(lambda: self._live.get(kind, name, namespace))
-
-    async def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
-        """The objects whose labels match; of all namespaces unless one is given."""
-        return await self._call(lambda: self._live.list(kind, namespace=namespace, selector=selector))
 
 
 class Call:

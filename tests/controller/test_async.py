@@ -43,12 +43,12 @@ def delays(bench: Bench) -> list[tuple[str, bool]]:
 
 def test_an_async_function_reads_applies_and_reports_as_a_sync_one(bench: Make) -> None:
     async def function(obj: Object, ctx: AsyncContext) -> Result:
-        assert await ctx.get("v1/ConfigMap", "child") is None
+        assert await ctx.get_or_none("v1/ConfigMap", "child") is None
         live = await ctx.apply(CHILD)
         assert live["metadata"]["ownerReferences"][0]["name"] == "a"
         assert [item["data"] for item in await ctx.children("v1/ConfigMap")] == [{"k": "v"}]
         assert len(await ctx.list("v1/ConfigMap")) == 1
-        assert await ctx.live.get("v1/ConfigMap", "nothing") is None
+        assert await ctx.live.get_or_none("v1/ConfigMap", "nothing") is None
         ctx.patch_status({"ok": True})
         ctx.set_condition("Ready", True)
         await ctx.flush_status()
@@ -68,7 +68,7 @@ def test_calls_are_carried_out_on_the_workers_thread_while_the_loop_goes_on(benc
 
     async def function(obj: Object, ctx: AsyncContext) -> None:
         assert threading.current_thread().name == "reconcile-loop"
-        reading = asyncio.create_task(ctx.live.get("v1/ConfigMap", "slow"))
+        reading = asyncio.create_task(ctx.live.get_or_none("v1/ConfigMap", "slow"))
         for _ in range(3):
             await asyncio.sleep(0)
             beats.append("the loop goes on")

@@ -35,7 +35,7 @@ def test_hooks_run_before_the_first_and_after_the_last_reconcile(cluster: Cluste
 
     @registry.on_shutdown
     def last(ctx: TaskContext) -> None:
-        assert ctx.live.get("v1/ConfigMap", "made-at-startup", cluster.namespace) is not None
+        assert ctx.live.get("v1/ConfigMap", "made-at-startup", cluster.namespace)
         order.append("shutdown")
 
     running = operator(registry)
@@ -70,7 +70,7 @@ def test_an_operator_may_be_tasks_alone_and_idle_means_that_each_has_run(cluster
 
     @registry.every("1h")
     def count(ctx: TaskContext) -> None:
-        cluster_wide = ctx.live.list("v1/ConfigMap", selector="app=x")
+        cluster_wide = ctx.live.list("v1/ConfigMap", namespace="*", selector="app=x")
         here = ctx.live.list("v1/ConfigMap", namespace=cluster.namespace, selector="app=x")
         seen.append((len(cluster_wide), len(here), ctx.delete("v1/ConfigMap", "a", cluster.namespace)))
         seen.append(ctx.delete("v1/ConfigMap", "a", cluster.namespace))

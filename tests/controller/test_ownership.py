@@ -209,7 +209,7 @@ def test_deleting_the_owner_deletes_them_after_the_authors_cleanup(
     there: list[bool] = []
 
     def cleanup(obj: Object, ctx: Context) -> None:
-        there.append(ctx.get("v1/ConfigMap", "child", "elsewhere") is not None)
+        there.append(ctx.get_or_none("v1/ConfigMap", "child", "elsewhere") is not None)
 
     world.create(team())
     world.create(team("blue"))

@@ -237,7 +237,7 @@ def test_an_async_task_reads_and_writes_and_is_cancelled_at_its_deadline(task: M
             made = await ctx.apply(
                 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}, "data": {"n": "1"}}
             )
-            seen.append((made["data"], await ctx.live.get("v1/ConfigMap", "b", "default"), await ctx.delete(made)))
+            seen.append((made["data"], await ctx.live.get_or_none("v1/ConfigMap", "b", "default"), await ctx.delete(made)))
             return
         try:
             await asyncio.Event().wait()
@@ -284,7 +284,9 @@ def test_a_context_is_of_no_use_after_its_run_and_asks_for_a_namespace(task: Mak
     one = task(keep, "1s")
     one.start()
     waits(clock, one, 1)
-    assert one.errors() == {"tick": "UsageError: which namespace of ConfigMaps? tick belongs to none; give one"}
+    assert one.errors() == {
+        "tick": 'UsageError: which namespace of ConfigMaps? tick belongs to none; give one, or "*" to list all'
+    }
     with pytest.raises(RuntimeError, match="the run of tick is over"):
         kept[0].live.get("v1/ConfigMap", "a", "default")
 
@@ -306,7 +308,7 @@ def test_hooks_run_in_order_at_startup_and_the_last_first_at_shutdown(loop: Loop
 
     @registry.on_startup
     async def warm(ctx: AsyncTaskContext) -> None:
-        ran.append(f"warm {await ctx.live.get('v1/ConfigMap', 'a', 'default')}")
+        ran.append(f"warm {await ctx.live.get_or_none('v1/ConfigMap', 'a', 'default')}")
 
     @registry.on_shutdown
     def disconnect(ctx: TaskContext) -> None:

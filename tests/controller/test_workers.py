@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from operator_kit.controller import Context, Limits
-from operator_kit.errors import KindNotFound, NotCached, UsageError
+from operator_kit.errors import KindNotFound, NotCached, NotFound, UsageError
 from operator_kit.objects import Object
 from tests.controller.fakes import CONFIG_MAP, FOO, NAMESPACE, Bench, foo, registry_of
 from tests.processes import eventually
@@ -162,6 +162,31 @@ def test_reading_what_nobody_declared_says_how_to(made: list[Bench]) -> None:
     one.reconcile()
     assert one.controller.idle()
     assert all("declare it with reads=['v1/ConfigMap'], or read it live with ctx.live.get" in error for error in errors)
+
+
+def test_what_does_not_exist_is_an_error_or_none_as_the_author_asks(made: list[Bench]) -> None:
+    said: list[Any] = []
+
+    def reader(obj: Object, ctx: Context) -> None:
+        said.append((ctx.get_or_none("v1/ConfigMap", "x"), ctx.live.get_or_none("v1/ConfigMap", "x", namespace="other")))
+        for call in (lambda: ctx.get("v1/ConfigMap", "x"), lambda: ctx.live.get("v1/ConfigMap", "x", namespace="other")):
+            with pytest.raises(NotFound) as caught:
+                call()
+            said.append(str(caught.value))
+        said.append(ctx.get("v1/ConfigMap", "there")["metadata"]["name"])
+
+    one = Bench(registry_of(reader, reads=["v1/ConfigMap"]))
+    made.append(one)
+    one.have(foo())
+    there = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "there", "namespace": "default", "uid": "u"}}
+    one.have(there, CONFIG_MAP)
+    one.reconcile()
+    assert said == [
+        (None, None),
+        "ConfigMap default/x does not exist (404 NotFound)",
+        "ConfigMap other/x does not exist (404 NotFound)",
+        "there",
+    ]
 
 
 def test_a_namespace_that_is_not_watched_is_not_read_as_empty(made: list[Bench]) -> None:

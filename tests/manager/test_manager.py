@@ -154,7 +154,7 @@ def test_secrets_are_cached_by_their_metadata_and_read_live(foos: Cluster) -> No
 
     def reconcile(obj: Object, ctx: Context) -> None:
         ctx.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"password": "x"}})
-        secret = ctx.get("v1/Secret", "s")
+        secret = ctx.get_or_none("v1/Secret", "s")
         seen.append(secret["data"] if secret is not None else None)
 
     make(foos, "a")
