@@ -179,8 +179,8 @@ def test_a_requeue_is_not_cut_short_by_what_the_run_wrote(world: Cluster, operat
     [
         lambda ctx: ctx.children("v1/ConfigMap"),
         lambda ctx: ctx.list("v1/ConfigMap"),
-        lambda ctx: ctx.get("v1/ConfigMap", "a"),
-        lambda ctx: ctx.live.get("v1/ConfigMap", "a"),
+        lambda ctx: ctx.get_or_none("v1/ConfigMap", "a"),
+        lambda ctx: ctx.live.get_or_none("v1/ConfigMap", "a"),
         lambda ctx: ctx.live.list("v1/ConfigMap"),
     ],
     ids=["children", "list", "get", "live.get", "live.list"],
