@@ -11,7 +11,7 @@ import click
 
 from operator_kit.cli import exit_codes
 from operator_kit.cli.options import SettingsCommand, read_settings, settings_options
-from operator_kit.errors import UsageError
+from operator_kit.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from operator_kit.generate import Access, Report
@@ -53,24 +53,29 @@ def command(ctx: click.Context, /, targets: tuple[str, ...], *, output: str, set
     pasted into a role.
     """
     from operator_kit.api import Client
-    from operator_kit.generate import check, metrics_needs
+    from operator_kit.generate import check, lease_needs, metrics_needs
     from operator_kit.manager import ExitCode, load_targets
+    from operator_kit.manager.leadership import election_rules
 
     settings, _ = read_settings(settings_file, os.environ, flags)
     registry = load_targets(targets)
     client = Client.from_config(
         kubeconfig=settings.kubeconfig, context=settings.context, request_timeout=settings.request_timeout
     )
+    besides = metrics_needs() if settings.metrics_auth else []
     try:
-        besides = metrics_needs() if settings.metrics_auth else []
+        if settings.leader_elect:
+            rules = election_rules(settings, client.namespace)
+            besides += lease_needs(rules.namespace, rules.name)
         report = check(registry, client, namespaces=settings.namespace, besides=besides)
-        origin = client.origin
+    except ConfigError:
+        raise
     except UsageError as exc:
         exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group, as for `run`
         raise
     finally:
         client.close()
-    click.echo(json.dumps(report.to_dict(), indent=2) if output == "json" else "\n".join(_text(report, origin)))
+    click.echo(json.dumps(report.to_dict(), indent=2) if output == "json" else "\n".join(_text(report, client.origin)))
     if report.missing_kinds:
         ctx.exit(ExitCode.NOT_INSTALLED)
     if report.refused:

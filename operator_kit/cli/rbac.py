@@ -68,7 +68,19 @@ The kinds are looked up in the CRDs of models written in Python, in the files of
 @click.option(
     "--leader-election/--no-leader-election",
     default=True,
-    help="Add the Role for the lease, in the operator's own namespace.  [yes]",
+    help="Add the Role for the lease.  [yes]",
+)
+@click.option(
+    "--leader-election-id",
+    default="",
+    metavar="NAME",
+    help="Name of the lease, as for run; without it the Role is for any lease of the namespace.",
+)
+@click.option(
+    "--leader-election-namespace",
+    default="",
+    metavar="NAMESPACE",
+    help="Namespace of the lease, as for run.  [the operator's own]",
 )
 @click.option("--metrics-auth", is_flag=True, help="Add the ClusterRole for an operator run with --metrics-auth.")
 @click.option(
@@ -89,6 +101,8 @@ def command(
     name: str,
     service_account: str,
     leader_election: bool,
+    leader_election_id: str,
+    leader_election_namespace: str,
     metrics_auth: bool,
     crd_files: tuple[Path, ...],
     kubeconfig: str,
@@ -113,7 +127,9 @@ def command(
     if output == "manifest":
         roles = {name: needs}
         if leader_election:
-            roles[f"{name}-leader-election"] = lease_needs(home)
+            roles[f"{name}-leader-election"] = lease_needs(
+                _checked("--leader-election-namespace", leader_election_namespace or home), leader_election_id
+            )
         if metrics_auth:
             roles[f"{name}-metrics-auth"] = metrics_needs()
         click.echo(manifest(roles, (home, _checked("--service-account", account))), nl=False)

@@ -139,12 +139,16 @@ def _placed(
 
 
 def lease_needs(namespace: str, name: str = "") -> list[Need]:
-    """What the leader election needs: a lease in this namespace, of this name; without a name, any lease of the namespace."""
+    """What the leader election needs: a lease in this namespace, of this name; without a name, any lease of the namespace.
+
+    Events tell on the lease who leads.
+    """
     group, plural = (LEASE.group,), (LEASE.plural,)
     rules = (
         # A create names nothing yet when it is authorised, so a rule for one name cannot allow it.
         PolicyRule(group, plural, ("create",)),
         PolicyRule(group, plural, ("get", "update"), (name,) if name else ()),
+        EVENT_RULE,
     )
     return [Need(rule, namespace, "leader election") for rule in rules]
 

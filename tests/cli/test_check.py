@@ -174,8 +174,15 @@ def test_a_namespace_that_does_not_exist_is_a_warning(guarded: Sandbox, monkeypa
 
 def test_settings_of_run_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPERATOR_KIT_NAMESPACE", "default")
-    done = check("--workers", "9", "--metrics-auth")
+    done = check("--workers", "9")
     assert "Permissions in the namespace default" in done.output
+    done = check("--leader-elect", "--leader-election-id", "plain", "--leader-election-namespace", "ops")
+    leases = done.output.partition("Permissions in the namespace ops\n")[2].splitlines()
+    assert [line.split()[:3] for line in leases[:2]] == [
+        ["missing", "leases.coordination.k8s.io", "create"],
+        ["missing", "leases.coordination.k8s.io", "plain"],
+    ]
+    done = check("--metrics-auth")
     assert "  missing  tokenreviews.authentication.k8s.io         create  (--metrics-auth)" in done.output
 
 

@@ -164,11 +164,15 @@ def test_a_permission_in_one_namespace_is_a_role_there() -> None:
     assert "dns" not in rules(owns=["v1/ConfigMap"], permissions=["create v1/ConfigMap in dns"])
 
 
-def test_only_the_lease_that_is_known_may_be_taken() -> None:
-    assert merged(lease_needs("ops")) == {"ops": [PolicyRule(("coordination.k8s.io",), ("leases",), ("get", "create", "update"))]}
-    known = merged(lease_needs("ops", "mine"))["ops"]
-    assert PolicyRule(("coordination.k8s.io",), ("leases",), ("create",)) in known
-    assert PolicyRule(("coordination.k8s.io",), ("leases",), ("get", "update"), ("mine",)) in known
+def test_only_the_lease_that_is_known_may_be_taken_and_events_tell_who_leads() -> None:
+    assert merged(lease_needs("ops")) == {
+        "ops": [PolicyRule(("coordination.k8s.io",), ("leases",), ("get", "create", "update")), EVENTS]
+    }
+    assert merged(lease_needs("ops", "mine"))["ops"] == [
+        PolicyRule(("coordination.k8s.io",), ("leases",), ("create",)),
+        PolicyRule(("coordination.k8s.io",), ("leases",), ("get", "update"), ("mine",)),
+        EVENTS,
+    ]
 
 
 # ------------------------------------------------------------------ merging
