@@ -185,6 +185,9 @@ def _checked(document: dict[str, Any], context: str, origin: str, files: tuple[P
         hint = suggest(name, contexts) if contexts else "; it has no contexts"
         raise ConfigError(f"{origin} has no context named {name}{hint}")
     chosen = contexts[name]
+    for part in ("cluster", "user", "namespace"):
+        if not isinstance(chosen.get(part) or "", str):
+            raise ConfigError(f"{origin}: the {part} of context {name} is not a name but a {type(chosen[part]).__name__}")
     clusters = {entry["name"]: entry["cluster"] for entry in document["clusters"]}
     users = {entry["name"]: entry["user"] for entry in document["users"]}
     cluster = clusters.get(chosen.get("cluster"))

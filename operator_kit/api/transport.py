@@ -307,7 +307,7 @@ class Transport:
                 raise ConnectionFailed(f"cannot renew the credentials of {link.source.description}: {exc}", sent=False) from exc
             for setting in settings.values():
                 if setting.get("in") == "header" and setting.get("value"):
-                    headers[setting["key"]] = str(setting["value"]).strip()
+                    headers[setting["key"]] = _sendable(str(setting["value"]).strip(), link.source)
             self._auth = (now, link, headers)
             return headers
 
@@ -363,3 +363,13 @@ class Transport:
     def close(self) -> None:
         """Close the idle connections. Calls that run are not ended: cancel them."""
         self._link.pool.clear()
+
+
+def _sendable(value: str, source: Source) -> str:
+    """A credential as a header. The library below would quote one that is none in its error, and so in a log."""
+    if not (value.isascii() and value.isprintable()):
+        raise ConnectionFailed(
+            f"the credentials of {source.description} cannot be sent: they hold characters that no token has (a line break?)",
+            sent=False,
+        )
+    return value

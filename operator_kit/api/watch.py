@@ -117,5 +117,10 @@ class WatchStream:
 
 
 def _excerpt(line: bytes) -> str:
-    text = line[:80].decode("utf-8", "replace")
-    return repr(text) + ("…" if len(line) > 80 else "") if line.strip() else "a blank line"
+    """What came instead of an event, for a message: never a part of an object, which may be a Secret."""
+    if not line.strip():
+        return "a blank line"
+    head, found, _ = line[:80].partition(b'"object"')
+    if not found and line.lstrip()[:1] not in {b"{", b"<"}:
+        return f"{len(line)} bytes"
+    return repr(head.decode("utf-8", "replace")) + ("…" if len(line) > len(head) else "")

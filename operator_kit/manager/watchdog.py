@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from operator_kit.observe.logging import bound
+from operator_kit.observe.logging import bound, stack
 from operator_kit.settings import format_duration
 
 if TYPE_CHECKING:
@@ -66,10 +66,5 @@ class Watchdog:
 def _tell(runnable: Runnable, run: RunningKey) -> None:
     namespace, _, name = run.key.rpartition("/")
     with bound(controller=run.controller, namespace=namespace, name=name):
-        _log.error(
-            "%s is stuck for %s, on thread %s; it is at\n%s",
-            run,
-            format_duration(run.seconds),
-            run.thread,
-            "\n".join(runnable.stack(run.key)) or "(it has just ended)",
-        )
+        frames = runnable.stack(run.key) or ["(it has just ended)"]
+        _log.error("%s is stuck for %s; thread %s is at", run, format_duration(run.seconds), run.thread, extra=stack(frames))

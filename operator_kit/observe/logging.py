@@ -4,22 +4,28 @@
 coroutines. Nothing is configured by importing; `configure` sets up the root logger, once, for the command line.
 
 The fields are flat: `controller`, `kind`, `namespace`, `name`, `reconcile_id`, `attempt`, `reason`. Secrets have no business
-in a log: objects are named, never printed.
+in a log: objects are named, never printed, and what looks like a token or a password is taken out of every line (`redact`).
+
+One event is one line. Only a traceback, or the stack of a thread that hangs (`extra=stack(…)`), follows on lines of its own, and
+in JSON not even those.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-__all__ = ["BoundLogger", "JsonFormatter", "TextFormatter", "bound", "configure", "current_fields"]
+from operator_kit.observe.redact import redact
+
+__all__ = ["BoundLogger", "JsonFormatter", "TextFormatter", "bound", "configure", "current_fields", "stack"]
 
 _fields: ContextVar[Mapping[str, Any]] = ContextVar("operator_kit_log_fields")
 _NOTHING: Mapping[str, Any] = {}
@@ -55,6 +61,36 @@ class BoundLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
+def stack(frames: Iterable[str]) -> dict[str, Any]:
+    """For `extra=`: the stack of some thread, one text for each frame, outermost first, to be logged with a line."""
+    return {"operator_kit_stack": [str(frame) for frame in frames]}
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    """The message, whatever it is: a line is not lost because its arguments do not fit."""
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001  # a str() of the caller's, a wrong placeholder
+        text = f"{_text_of(record.msg)} (its arguments do not fit: {_text_of(record.args)})"
+    return redact(text)
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  # it is the caller's
+        return f"<{type(value).__name__} without a text>"
+
+
+def _traceback_of(error: BaseException) -> str:
+    return redact("".join(traceback.format_exception(error)).rstrip())
+
+
+def _frames_of(record: logging.LogRecord) -> list[str]:
+    frames: list[str] = getattr(record, "operator_kit_stack", [])
+    return [redact(frame) for frame in frames]
+
+
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     own = getattr(record, "operator_kit_fields", None)
     return {**current_fields(), **own} if isinstance(own, Mapping) else dict(current_fields())
@@ -80,14 +116,15 @@ class TextFormatter(logging.Formatter):
         level = f"{record.levelname:<7}"
         if self._colour:
             level = f"\x1b[{self._COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"
-        subject = " ".join(part for part in (fields.get("controller", ""), _object(fields)) if part)
-        place = f"{subject}  " if subject else ""
-        line = f"{moment} {level} {place}{record.getMessage().translate(_CONTROL)}"
+        subject = " ".join(_text_of(part) for part in (fields.get("controller", ""), _object(fields)) if part)
+        place = f"{subject.translate(_CONTROL)}  " if subject else ""
+        line = f"{moment} {level} {place}{_message_of(record).translate(_CONTROL)}"
         if fields.get("reconcile_id") and record.levelno >= logging.WARNING:
-            line += f"  [{fields['reconcile_id']}]"
-        if record.exc_info:
-            line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        return line
+            line += f"  [{_text_of(fields['reconcile_id']).translate(_CONTROL)}]"
+        lines = [line, *(f"    {frame.translate(_CONTROL)}" for frame in _frames_of(record))]
+        if record.exc_info and record.exc_info[1] is not None:
+            lines.append(_traceback_of(record.exc_info[1]))
+        return "\n".join(lines)
 
 
 def _object(fields: Mapping[str, Any]) -> str:
@@ -96,21 +133,47 @@ def _object(fields: Mapping[str, Any]) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: `time` (RFC 3339, UTC), `level`, `logger`, `message`, the bound fields, `error`, `traceback`."""
+    """One JSON object per line: `time` (RFC 3339, UTC), `level`, `logger`, `message`, the bound fields; `error` with `at`.
+
+    Args:
+        tracebacks: whether an exception comes with its traceback. Without, `at` says in which line it was raised.
+    """
+
+    def __init__(self, *, tracebacks: bool = True) -> None:
+        super().__init__()
+        self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as JSON. What has no JSON form is written as text."""
+        """One record as JSON, whatever it holds. What has no JSON form is written as text."""
         document: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
-            **_fields_of(record),
+            "message": _message_of(record),
         }
-        if record.exc_info and record.exc_info[1] is not None:
-            document["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-            document["traceback"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        return json.dumps(document, ensure_ascii=False, default=str)
+        document |= {str(name): _plain(value) for name, value in _fields_of(record).items() if name not in document}
+        frames = _frames_of(record)
+        if frames:
+            document["stack"] = frames
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            document["error"] = redact(f"{type(error).__name__}: {_text_of(error)}")
+            document["at"] = _place_of(error)
+            if self._tracebacks:
+                document["traceback"] = _traceback_of(error)
+        return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return redact(_text_of(value))
+
+
+def _place_of(error: BaseException) -> str:
+    """The line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 
 
 def configure(*, level: str = "info", format: str = "text", stream: TextIO | None = None) -> logging.Handler:  # noqa: A002  # the flag's name
@@ -128,7 +191,8 @@ def configure(*, level: str = "info", format: str = "text", stream: TextIO | Non
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     handler.set_name("operator_kit")
-    handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter(colour=target.isatty()))
+    formatter = JsonFormatter(tracebacks=level == "debug") if format == "json" else TextFormatter(colour=target.isatty())
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     for other in [other for other in root.handlers if other.get_name() == "operator_kit"]:
         root.removeHandler(other)

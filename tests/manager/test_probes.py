@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from operator_kit.manager import manager
 from operator_kit.manager.probes import BLIND_AFTER, WEDGED_AFTER, Probes
 from operator_kit.manager.watchdog import Watchdog
 from operator_kit.objects import Object, Resource
+from operator_kit.observe.logging import JsonFormatter, TextFormatter
 from operator_kit.queue import WorkQueue
 from tests.manager.conftest import Cluster, registry_of
 from tests.processes import eventually
@@ -199,7 +201,9 @@ def test_each_stuck_reconcile_is_logged_once_with_its_stack(world: World, caplog
         world.live()
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(logged) == 2
-    assert "on thread foo-1; it is at\nsite.py:12 in foo: wait_for_ever('default/a')" in logged[0].getMessage()
+    assert "default/a is stuck for 1h6m40s; thread foo-1 is at" in logged[0].getMessage()
+    assert TextFormatter().format(logged[0]).endswith("is at\n    site.py:12 in foo: wait_for_ever('default/a')")
+    assert json.loads(JsonFormatter().format(logged[0]))["stack"] == ["site.py:12 in foo: wait_for_ever('default/a')"]
 
 
 # ------------------------------------------------------------------ a whole operator
@@ -222,7 +226,7 @@ def test_a_stuck_worker_fails_the_probe_and_its_stack_is_in_the_log(
     operator = foos.start(registry_of(waits_for_something_that_never_comes, timeout="50ms"), stuck_after=0.2)
     eventually(lambda: "default/a" in operator.manager.probes.live.look()["workers"].problem, "the probe fails")
     [record] = [record for record in caplog.records if "is stuck" in record.getMessage()]
-    assert "in waits_for_something_that_never_comes: release.wait(30)" in record.getMessage()
+    assert "in waits_for_something_that_never_comes: release.wait(30)" in TextFormatter().format(record)
     release.set()
     eventually(operator.manager.probes.live.passes, "the probe passes again")
 
@@ -247,8 +251,9 @@ def test_a_stuck_coroutine_is_shown_where_it_awaits(foos: Cluster, caplog: pytes
     finally:
         over.set()
     [record] = [record for record in caplog.records if "is stuck" in record.getMessage()]
-    assert "in foo: await stubborn()" in record.getMessage()
-    assert "in stubborn: await asyncio.sleep" in record.getMessage()
+    text = TextFormatter().format(record)
+    assert "in foo: await stubborn()" in text
+    assert "in stubborn: await asyncio.sleep" in text
 
 
 def test_ready_begins_with_the_kind_and_ends_with_the_stop(

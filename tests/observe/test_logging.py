@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from operator_kit.observe.logging import BoundLogger, bound, configure
+from operator_kit.observe.logging import BoundLogger, JsonFormatter, TextFormatter, bound, configure, stack
 
 
 @pytest.fixture
@@ -54,15 +57,59 @@ def test_a_bound_logger_keeps_its_fields_in_a_thread_of_the_authors(lines: io.St
     assert json.loads(lines.getvalue())["name"] == "blog"
 
 
-def test_an_error_has_its_traceback_in_one_json_line(lines: io.StringIO) -> None:
-    configure(format="json", stream=lines)
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_an_error_is_in_one_json_line_with_its_place_and_when_debugging_its_traceback(lines: io.StringIO, level: str) -> None:
+    configure(format="json", level=level, stream=lines)
     try:
         raise ValueError("boom")
     except ValueError:
         logging.getLogger("x").exception("failed")
     document = json.loads(lines.getvalue())
     assert document["error"] == "ValueError: boom"
-    assert "Traceback" in document["traceback"]
+    assert re.fullmatch(r".*test_logging\.py:\d+ in test_an_error.*", document["at"])
+    assert ("Traceback" in document.get("traceback", "")) is (level == "debug")
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@given(message=st.text(), value=st.one_of(st.text(), st.floats(), st.integers(), st.none(), st.binary()), name=st.text())
+@settings(max_examples=200)
+def test_a_json_line_can_be_read_whatever_is_in_it(message: str, value: object, name: str) -> None:
+    record = logging.LogRecord("x", logging.INFO, "f.py", 1, message, (), (Unspeakable, Unspeakable(), None))
+    with bound(**{f"a{name}": value, "level": "mine", "controller": Unspeakable(), "when": {"a": {1, 2}}}):
+        line = JsonFormatter().format(record)
+    document = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert "\n" not in line
+    assert document["level"] == "info"  # a field does not take the place of what every line has
+    assert document["error"] == "Unspeakable: <Unspeakable without a text>"
+    line.encode()
+
+
+@given(message=st.text(), name=st.text())
+def test_a_text_line_is_one_line_whatever_is_in_it(message: str, name: str) -> None:
+    record = logging.LogRecord("x", logging.WARNING, "f.py", 1, message, (), None)
+    with bound(controller=f"c{name}", namespace=name, name=f"n{name}", reconcile_id=name):
+        line = TextFormatter().format(record)
+    assert "\n" not in line
+    assert "\x1b" not in line
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"), [("%d", ("x",)), ("%s", ()), ("%s %s", (1,)), ("%(a)s", (1,)), ("%s", (Unspeakable(),))]
+)
+def test_a_line_is_not_lost_because_its_arguments_do_not_fit(message: str, arguments: tuple[object, ...]) -> None:
+    record = logging.LogRecord("x", logging.INFO, "f.py", 1, message, arguments, None)
+    assert message in json.loads(JsonFormatter().format(record))["message"]  # logging's own complaint would be no JSON
+    assert message in TextFormatter().format(record)
+
+
+def test_the_stack_of_a_thread_follows_its_line(lines: io.StringIO) -> None:
+    configure(stream=lines)
+    logging.getLogger("x").error("it hangs", extra=stack(["a.py:1 in f: g()", "b.py:2 in g: wait()"]))
+    assert lines.getvalue().splitlines()[1:] == ["    a.py:1 in f: g()", "    b.py:2 in g: wait()"]
 
 
 def test_text_names_controller_and_object_and_shows_control_characters(lines: io.StringIO) -> None:
