@@ -16,7 +16,7 @@ from operator_kit.cache import InformerStatus
 from operator_kit.clock import FakeClock
 from operator_kit.controller import AsyncContext, Context, RunningKey
 from operator_kit.errors import ShutDown
-from operator_kit.manager import manager
+from operator_kit.manager import binding
 from operator_kit.manager.probes import BLIND_AFTER, WEDGED_AFTER, Probes
 from operator_kit.manager.watchdog import Watchdog
 from operator_kit.objects import Object, Resource
@@ -259,7 +259,7 @@ def test_a_stuck_coroutine_is_shown_where_it_awaits(foos: Cluster, caplog: pytes
 def test_ready_begins_with_the_kind_and_ends_with_the_stop(
     cluster: Cluster, release: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager, "BIND_AGAIN", 0.1)
+    monkeypatch.setattr(binding, "BIND_AGAIN", 0.1)
 
     def foo(obj: Object, ctx: Context) -> None:
         release.wait(30)

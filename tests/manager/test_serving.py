@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from operator_kit.api import Client
 from operator_kit.clock import Clock, FakeClock
 from operator_kit.errors import UsageError
-from operator_kit.manager import ExitCode, Manager, manager
+from operator_kit.manager import ExitCode, Manager, binding
 from operator_kit.manager import certificates as module
 from operator_kit.manager.authorization import Authorizer
 from operator_kit.manager.connection import Request, Response
@@ -62,7 +62,7 @@ def url(operator: Operator, path: str) -> str:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "BIND_AGAIN", 0.1)  # seconds between two looks for a kind
+    monkeypatch.setattr(binding, "BIND_AGAIN", 0.1)  # seconds between two looks for a kind
 
 
 def free_port() -> int:
