@@ -18,6 +18,7 @@
     ├── Cancelled                   a call given up because its caller stops
     ├── DeadlineExceeded            a reconcile outlived its deadline and asked for more
     ├── AlreadyOwned                an apply onto an object that another controls
+    ├── RateLimited                 not sent: the client-side rate limit has no turn for it in time
     ├── NotLeader                   a write by a process that does not lead, or whose lease could have lapsed
     ├── ShutDown                    the queue is shut down
     ├── StartupFailed               a function that runs before everything else raised
@@ -59,6 +60,7 @@ __all__ = [
     "OperatorKitError",
     "Outcome",
     "PermanentError",
+    "RateLimited",
     "RegistrationError",
     "ServerError",
     "ShutDown",
@@ -217,6 +219,10 @@ class DeadlineExceeded(OperatorKitError):
 
 class AlreadyOwned(OperatorKitError):
     """An object that is to become a child is another's already. The message names who controls it."""
+
+
+class RateLimited(OperatorKitError):
+    """A call was not sent: the client-side rate limit has no turn for it within the time it may take. Try again later."""
 
 
 class NotLeader(OperatorKitError):

@@ -7,6 +7,7 @@ from it, so that they cannot differ. A setting that cannot be used is refused wi
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -122,6 +123,15 @@ class Settings:
     )
     context: str = _setting("", "Context of the kubeconfig.", group=_SERVER, kind="text")
     request_timeout: float = _setting(30.0, "Limit of one call to the API server.", group=_SERVER, kind="duration")
+    kube_api_qps: float = _setting(
+        0.0,
+        "Calls per second that reconciles may make, shared fairly by the controllers; 0 for no limit.",
+        group=_SERVER,
+        kind="number",
+    )
+    kube_api_burst: int = _setting(
+        30, "With --kube-api-qps: calls that need not wait after a time of quiet.", group=_SERVER, kind="count"
+    )
 
     namespace: tuple[str, ...] = _setting((), "Namespace to watch; repeat for more. Default: all.", group=_WATCHING, kind="list")
     watch: bool = _setting(
@@ -223,6 +233,14 @@ def _convert(field: dataclasses.Field[Any], value: Any, origin: str) -> Any:
             if not str(value).isdecimal() or int(value) < 1:
                 raise ValueError(f"{value!r} is not a whole number of 1 or more")
             return int(value)
+        if kind == "number":
+            try:
+                number = -1.0 if isinstance(value, bool) else float(value)
+            except (TypeError, ValueError):
+                number = -1.0
+            if not 0 <= number < math.inf:
+                raise ValueError(f"{value!r} is not a number of 0 or more")
+            return number
         if kind == "flag":
             if isinstance(value, bool):
                 return value

@@ -10,7 +10,20 @@ from operator_kit.api.call import Guard
 from operator_kit.api.cancel import Cancel
 from operator_kit.api.client import Client
 from operator_kit.api.discovery import Discovery
+from operator_kit.api.limiter import RateLimiter
+from operator_kit.api.metrics import RequestMetrics
 from operator_kit.api.page import Page, Selection
 from operator_kit.api.watch import WatchEvent, WatchStream
 
-__all__ = ["Cancel", "Client", "Discovery", "Guard", "Page", "Selection", "WatchEvent", "WatchStream"]
+__all__ = [
+    "Cancel",
+    "Client",
+    "Discovery",
+    "Guard",
+    "Page",
+    "RateLimiter",
+    "RequestMetrics",
+    "Selection",
+    "WatchEvent",
+    "WatchStream",
+]

@@ -10,6 +10,8 @@ from urllib.parse import quote
 from operator_kit import codec
 from operator_kit.api import retry
 from operator_kit.api.cancel import Cancel
+from operator_kit.api.limiter import RateLimiter
+from operator_kit.api.metrics import RequestMetrics
 from operator_kit.api.transport import Request, Transport
 from operator_kit.clock import Clock
 from operator_kit.errors import DeadlineExceeded, ServerError, UsageError
@@ -35,6 +37,7 @@ class Caller:
         self._clock = clock
         self._timeout = request_timeout
         self._guard: Guard | None = None
+        self._share: tuple[RateLimiter, str, Cancel | None] | None = None
 
     def guarded(self, guard: Guard) -> Self:
         """The same client, asking `guard` before each try how long it may take: for deadlines and for fencing.
@@ -45,6 +48,20 @@ class Caller:
         view = copy.copy(self)
         view._guard = guard if before is None else lambda method: min(before(method), guard(method))  # noqa: SLF001  # this very class
         return view
+
+    def limited(self, limiter: RateLimiter, flow: str, cancel: Cancel | None = None) -> Self:
+        """The same client, waiting before each try for the flow's turn. The waiting is part of the time a call may take.
+
+        Watches and `discovery` do not wait. Calls may raise `RateLimited` besides, and `Cancelled` once `cancel` ends the waits.
+        """
+        view = copy.copy(self)
+        view._share = (limiter, flow, cancel)  # noqa: SLF001  # this very class
+        return view
+
+    @property
+    def metrics(self) -> RequestMetrics:
+        """What was sent so far, by this client and its views together."""
+        return self._transport.metrics
 
     @property
     def host(self) -> str:
@@ -82,20 +99,29 @@ class Caller:
         deadline = self._clock.monotonic() + (self._timeout if timeout is None else timeout)
         data = None if body is None else codec.dumps(body)
 
-        def left() -> float:
+        def budget() -> float:
             seconds = deadline - self._clock.monotonic()
-            if self._guard is not None:
-                seconds = min(seconds, self._guard(method))
+            return seconds if self._guard is None else min(seconds, self._guard(method))
+
+        def left() -> float:
+            seconds = budget()
             if seconds <= 0:
                 raise DeadlineExceeded(f"no time is left for {method} {path}")
             return seconds
 
         def once() -> bytes:
+            if self._share is not None:
+                limiter, flow, no_more = self._share
+                waited = limiter.wait(flow, f"{method} {path}", left(), cancel or no_more)
+                self.metrics.waited(method, self._transport.address, waited)
             return self._transport.request(Request(method, path, left(), query, data, content_type, accept, cancel, left))
+
+        def again(code: str) -> None:
+            self.metrics.retried(method, self._transport.address, code)
 
         if not retries:
             return once()
-        return retry.run(once, read=method == "GET", deadline=deadline, clock=self._clock, cancel=cancel)
+        return retry.run(once, read=method == "GET", budget=budget, clock=self._clock, cancel=cancel, again=again)
 
     def call(
         self,

@@ -21,14 +21,22 @@ _running = threading.local()
 
 
 class Scope:
-    """One call: the sockets it uses, and how far it got. Close it when the call is over."""
+    """One call: the sockets it uses, and how far it got. Close it when the call is over.
 
-    __slots__ = ("_cancel", "_duplicates", "connected")
+    Attributes:
+        clock: the clock.
+        connected: whether there is a connection; until then nothing of the request was sent.
+        lookup: the name that was looked up for a new connection, and the seconds that took.
+    """
 
-    def __init__(self, cancel: Cancel | None) -> None:
+    __slots__ = ("_cancel", "_duplicates", "clock", "connected", "lookup")
+
+    def __init__(self, cancel: Cancel | None, clock: Clock) -> None:
         self._cancel = cancel
+        self.clock = clock
+        self.lookup: tuple[str, float] | None = None
         self._duplicates: list[socket.socket] = []
-        self.connected = False  # until this is true, nothing of the request was sent
+        self.connected = False
 
     def attach(self, sock: socket.socket) -> None:
         """Make the socket one that `Cancel.cancel` ends. At once, if it was called already."""

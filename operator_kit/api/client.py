@@ -14,7 +14,7 @@ from operator_kit.api.call import collection_path, object_path
 from operator_kit.api.cancel import Cancel
 from operator_kit.api.discovery import Discovery
 from operator_kit.api.reads import Reads
-from operator_kit.api.transport import Observer, Transport
+from operator_kit.api.transport import Transport
 from operator_kit.clock import Clock
 from operator_kit.errors import UsageError
 from operator_kit.objects import Object, Resource, describe, name_of, namespace_of
@@ -50,7 +50,6 @@ class Client(Reads):
         pool_size: int = 32,
         request_timeout: float = 30.0,
         user_agent: str = "operator-kit",
-        observer: Observer | None = None,
     ) -> Client:
         """A client of the configured API server. Nothing is sent yet.
 
@@ -61,15 +60,12 @@ class Client(Reads):
             pool_size: how many idle connections are kept: about as many as there are threads that call.
             request_timeout: seconds one call may take unless it says otherwise, retries included.
             user_agent: how the server's log names this client.
-            observer: is told of every request, for metrics.
 
         Raises:
             ConfigError: there is no configuration, or it cannot be used.
         """
         clock = clock or Clock()
-        transport = Transport(
-            lambda: config.find(kubeconfig, context), clock=clock, pool_size=pool_size, user_agent=user_agent, observer=observer
-        )
+        transport = Transport(lambda: config.find(kubeconfig, context), clock=clock, pool_size=pool_size, user_agent=user_agent)
         return cls(transport, clock=clock, request_timeout=request_timeout)
 
     @classmethod
@@ -82,12 +78,11 @@ class Client(Reads):
         pool_size: int = 32,
         request_timeout: float = 30.0,
         user_agent: str = "operator-kit",
-        observer: Observer | None = None,
     ) -> Client:
         """A client of the server that a parsed kubeconfig names. Arguments and errors as for `from_config`."""
         clock = clock or Clock()
         source = config.from_dict(document, context=context)
-        transport = Transport(lambda: source, clock=clock, pool_size=pool_size, user_agent=user_agent, observer=observer)
+        transport = Transport(lambda: source, clock=clock, pool_size=pool_size, user_agent=user_agent)
         return cls(transport, clock=clock, request_timeout=request_timeout)
 
     def create(

@@ -7,6 +7,7 @@ of the call that uses them (see `operator_kit.api.cancel`), and requests that go
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import socket
 from typing import Any
 
@@ -52,10 +53,14 @@ class _Scoped(HTTPConnection):
         """As urllib3's, except that the socket is known to the scope while it is still connecting."""
         scope = current_scope()
         timeout = self.timeout if isinstance(self.timeout, int | float) else None
+        began = scope.clock.monotonic() if scope is not None else 0.0
         try:
             addresses = socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM)
         except socket.gaierror as exc:
             raise NameResolutionError(self.host, self, exc) from exc
+        finally:
+            if scope is not None and not _is_address(self._dns_host):
+                scope.lookup = (self.host, scope.clock.monotonic() - began)
         failure: OSError | None = None
         for family, kind, protocol, _, address in addresses:
             sock = socket.socket(family, kind, protocol)
@@ -102,6 +107,14 @@ class _Scoped(HTTPConnection):
             self._held.append(data)
         else:
             super().send(data)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class _ScopedTLS(_Scoped, HTTPSConnection):

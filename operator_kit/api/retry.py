@@ -8,7 +8,8 @@
 | 429 without, 500, 502, 503, 504 | again | never |
 | anything else | never | never |
 
-The call's own deadline bounds all tries and the waits between them.
+The call's budget (its own limit, and what a guard allows: a reconcile's deadline, a lease) bounds all tries and the waits between
+them. A wait that would outlast it is not begun: the call fails at once, and says how long it was asked to wait.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying
 
 from operator_kit.api.cancel import Cancel
+from operator_kit.api.metrics import ERROR
 from operator_kit.clock import Clock
 from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, CorruptStream
 
@@ -43,15 +45,24 @@ def repeatable(exc: BaseException | None, *, read: bool) -> bool:
     return False
 
 
-def run(once: Callable[[], T], *, read: bool, deadline: float, clock: Clock, cancel: Cancel | None = None) -> T:
+def run(
+    once: Callable[[], T],
+    *,
+    read: bool,
+    budget: Callable[[], float],
+    clock: Clock,
+    cancel: Cancel | None = None,
+    again: Callable[[str], None] = lambda _code: None,
+) -> T:
     """Call `once`, again and again if that is safe, until it succeeds, the tries or the time are used up.
 
     Args:
         once: one try.
         read: whether it changes nothing on the server.
-        deadline: on the clock's monotonic scale; no wait goes beyond it.
+        budget: the seconds that are left for the call now; no wait goes beyond them. May raise, which ends the call.
         clock: the clock.
         cancel: ends a wait.
+        again: told when a try is to be repeated, with the code of the failure (see `operator_kit.api.metrics`).
 
     Raises:
         OperatorKitError: the last failure, or Cancelled.
@@ -64,7 +75,7 @@ def run(once: Callable[[], T], *, read: bool, deadline: float, clock: Clock, can
         pending: list[Exception] = [exc]
 
     # Only a call that failed pays for the machinery: its first try, already made, is handed in here.
-    def again() -> T:
+    def attempt() -> T:
         if pending:
             raise pending.pop()
         return once()
@@ -77,7 +88,19 @@ def run(once: Callable[[], T], *, read: bool, deadline: float, clock: Clock, can
         return random.uniform(longest / 2, longest)  # noqa: S311  # spreads load, hides nothing
 
     def stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= _TRIES or clock.monotonic() + state.upcoming_sleep >= deadline
+        if state.attempt_number >= _TRIES:
+            return True
+        left = budget()
+        if state.upcoming_sleep < left:
+            return False
+        exc = state.outcome.exception() if state.outcome else None
+        if isinstance(exc, ApiError) and exc.retry_after is not None and left > 0:
+            exc.message += f"; it asks for a pause of {exc.retry_after:g} s, and only {left:.3g} s are left for the call"
+        return True
+
+    def before_sleep(state: RetryCallState) -> None:
+        exc = state.outcome.exception() if state.outcome else None
+        again(str(exc.status) if isinstance(exc, ApiError) else ERROR)
 
     def sleep(seconds: float) -> None:
         if cancel is None:
@@ -88,4 +111,4 @@ def run(once: Callable[[], T], *, read: bool, deadline: float, clock: Clock, can
     def retry(state: RetryCallState) -> bool:
         return repeatable(state.outcome.exception() if state.outcome else None, read=read)
 
-    return Retrying(retry=retry, wait=wait, stop=stop, sleep=sleep, reraise=True)(again)
+    return Retrying(retry=retry, wait=wait, stop=stop, sleep=sleep, before_sleep=before_sleep, reraise=True)(attempt)

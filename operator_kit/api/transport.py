@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import kubernetes.client
@@ -29,10 +29,11 @@ from operator_kit import codec
 from operator_kit.api.cancel import Cancel, Scope
 from operator_kit.api.config import Source
 from operator_kit.api.connection import FAILURES, adopt, connection_failed
+from operator_kit.api.metrics import ERROR, RequestMetrics
 from operator_kit.clock import Clock
 from operator_kit.errors import ApiError, Cancelled, ConfigError, ConnectionFailed, OperatorKitError, Unauthorized, api_error
 
-__all__ = ["Observer", "Request", "Stream", "Transport"]
+__all__ = ["Request", "Stream", "Transport"]
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +41,6 @@ _AUTH_SECONDS = 1.0  # how long authentication headers are used again before the
 _RELOAD_SECONDS = 10.0  # the least time between two loads of the configuration
 _CONNECT_SECONDS = 5.0
 _WARNINGS_KEPT = 256
-
-
-class Observer(Protocol):
-    """Is told of every request that was sent, for metrics."""
-
-    def __call__(self, method: str, host: str, code: str, seconds: float) -> None:
-        """`code` is the status, or `"<error>"` where there was no answer."""
 
 
 class Request(NamedTuple):
@@ -95,6 +89,7 @@ class _Link:
     connections: urllib3.HTTPConnectionPool | None  # the pool's own of this host; None where a proxy is in between
     host: str
     base: str  # the path that the host's URL may have
+    address: str  # the host's, with its port: how metrics name it
     headers: Mapping[str, str]
 
     def urlopen(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
@@ -148,7 +143,11 @@ def _failure(exc: BaseException, request: Request, host: str, scope: Scope) -> O
 
 
 class Transport:
-    """Sends one request at a time per thread, from any number of threads."""
+    """Sends one request at a time per thread, from any number of threads.
+
+    Attributes:
+        metrics: counts what is sent.
+    """
 
     def __init__(
         self,
@@ -157,13 +156,12 @@ class Transport:
         clock: Clock,
         pool_size: int,
         user_agent: str,
-        observer: Observer | None = None,
     ) -> None:
         self._find = find
         self._clock = clock
         self._pool_size = pool_size
         self._user_agent = user_agent
-        self._observer = observer
+        self.metrics = RequestMetrics()
         self._load_lock = threading.Lock()  # one thread loads or authenticates, the others wait for what it finds
         self._auth: tuple[float, _Link, Mapping[str, str]] | None = None
         self._warned: set[str] = set()
@@ -179,6 +177,11 @@ class Transport:
         """The server's URL."""
         return self._link.host
 
+    @property
+    def address(self) -> str:
+        """The server's address with its port, where its URL names one."""
+        return self._link.address
+
     def request(self, request: Request) -> bytes:
         """Send a request and read the whole answer.
 
@@ -187,7 +190,7 @@ class Transport:
             ConnectionFailed: no answer, or only a part of it.
             Cancelled: the call was cancelled.
         """
-        scope = Scope(request.cancel)
+        scope = Scope(request.cancel, self._clock)
         try:
             response = self._open(request, scope, total=request.timeout)
             try:
@@ -196,13 +199,14 @@ class Transport:
             except FAILURES as exc:
                 response.close()
                 raise _failure(exc, request, self.host, scope) from exc
+            self.metrics.received(request.method, self.address, len(data))
             return data
         finally:
             scope.close()
 
     def stream(self, request: Request) -> Stream:
         """Send a request whose answer goes on; the timeout is the longest silence. Errors as for `request`."""
-        scope = Scope(request.cancel)
+        scope = Scope(request.cancel, self._clock)
         try:
             response = self._open(request, scope, total=None)
         except BaseException:
@@ -236,11 +240,11 @@ class Transport:
         if request.limit is not None:
             timeout = min(timeout, request.limit())
             total = total and min(total, timeout)
+        if request.cancelled:
+            raise Cancelled(f"{request} was cancelled")
         started = self._clock.monotonic()
-        code = "<error>"
+        code = ERROR
         try:
-            if request.cancelled:
-                raise Cancelled(f"{request} was cancelled")
             with scope.entered():
                 response = link.urlopen(
                     request.method,
@@ -254,23 +258,28 @@ class Transport:
                 )
             code = str(response.status)
             if response.status >= 300:
-                raise self._error(response, str(request))
+                raise self._error(response, request, link)
             for warning in response.headers.getlist("Warning"):
                 self._warn(warning, request)
             return response
         except FAILURES as exc:
             raise _failure(exc, request, link.host, scope) from exc
         finally:
-            if self._observer is not None:
-                self._observer(request.method, link.host, code, self._clock.monotonic() - started)
+            self.metrics.sent(
+                request.method, link.address, code, self._clock.monotonic() - started, len(request.body) if request.body else 0
+            )
+            if scope.lookup is not None:
+                self.metrics.resolved(*scope.lookup)
+                scope.lookup = None
 
-    def _error(self, response: urllib3.BaseHTTPResponse, what: str) -> ApiError:
+    def _error(self, response: urllib3.BaseHTTPResponse, request: Request, link: _Link) -> ApiError:
         try:
             raw = response.read()
             response.release_conn()
         except FAILURES:
             response.close()
             raise
+        self.metrics.received(request.method, link.address, len(raw))
         document: Any = None
         with suppress(ValueError):  # a proxy in between answers in HTML: its text will do
             document = codec.loads(raw)
@@ -278,7 +287,7 @@ class Transport:
             document = " ".join(raw[:300].decode("utf-8", "replace").split())
         retry_after = response.headers.get("Retry-After", "")
         seconds = float(retry_after) if retry_after.isdecimal() else None
-        return api_error(response.status, document, request=what, retry_after=seconds)
+        return api_error(response.status, document, request=str(request), retry_after=seconds)
 
     def _warn(self, header: str, request: Request) -> None:
         """Log a warning of the server (`299 - "text"`) the first time it comes."""
@@ -357,8 +366,9 @@ class Transport:
         adopt(pool)
         headers = {"User-Agent": self._user_agent, **source.impersonate}
         host = configuration.host.rstrip("/")
+        parts = urlsplit(host)
         connections = None if pool.proxy is not None else pool.connection_from_url(host)
-        return _Link(source, stamp, self._clock.monotonic(), client, pool, connections, host, urlsplit(host).path, headers)
+        return _Link(source, stamp, self._clock.monotonic(), client, pool, connections, host, parts.path, parts.netloc, headers)
 
     def close(self) -> None:
         """Close the idle connections. Calls that run are not ended: cancel them."""

@@ -17,7 +17,7 @@ __all__ = ["SettingsCommand", "read_settings", "settings_options", "show_setting
 
 _C = TypeVar("_C", bound=Callable[..., Any])
 
-_METAVARS = {"duration": "DURATION", "count": "NUMBER", "text": "TEXT", "list": "NAME", "address": "ADDRESS"}
+_METAVARS = {"duration": "DURATION", "count": "NUMBER", "number": "NUMBER", "text": "TEXT", "list": "NAME", "address": "ADDRESS"}
 
 
 class SettingOption(click.Option):

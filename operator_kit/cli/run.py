@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from operator_kit.api import Client
     from operator_kit.controller import Registry
     from operator_kit.manager import Manager
-    from operator_kit.observe.metrics import Registry as Metrics
     from operator_kit.settings import Settings
 
 __all__ = ["command"]
@@ -93,17 +92,15 @@ def command(
 
 def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: tuple[str, ...]) -> int:
     from operator_kit.manager import ExitCode, Manager, load_targets
-    from operator_kit.observe.metrics import Registry as Metrics
 
     registry = load_targets(targets)
-    metrics = Metrics()
     with ExitStack() as stack:
         if sandbox:
-            client = stack.enter_context(_sandboxed(loads, registry, settings, metrics))
+            client = stack.enter_context(_sandboxed(loads, registry, settings))
         else:
-            client = _client(settings, metrics, workers=_threads(registry, settings))
+            client = _client(settings, workers=_threads(registry, settings))
             _log.info("API server %s, from %s", client.host, client.origin)
-        manager = Manager(registry, client, settings, metrics=metrics)
+        manager = Manager(registry, client, settings)
         with _signals(manager):
             try:
                 code = manager.run()
@@ -120,30 +117,19 @@ def _threads(registry: Registry, settings: Settings) -> int:
     return sum(made.workers or settings.workers for made in registry) + len(registry.tasks)
 
 
-def _client(settings: Settings, metrics: Metrics, *, workers: int) -> Client:
+def _client(settings: Settings, *, workers: int) -> Client:
     from operator_kit.api import Client
-    from operator_kit.observe.metrics import REQUEST_BUCKETS
-
-    requests = metrics.counter("rest_client_requests_total", "Number of HTTP requests", ("code", "method", "host"))
-    latency = metrics.histogram(
-        "rest_client_request_duration_seconds", "Request latency in seconds", ("verb", "host"), buckets=REQUEST_BUCKETS
-    )
-
-    def observe(method: str, host: str, code: str, seconds: float) -> None:
-        requests.inc(code, method, host)
-        latency.observe(seconds, method, host)
 
     return Client.from_config(
         kubeconfig=settings.kubeconfig,
         context=settings.context,
         request_timeout=settings.request_timeout,
         pool_size=workers + 16,
-        observer=observe,
     )
 
 
 @contextmanager
-def _sandboxed(loads: tuple[str, ...], registry: Registry, settings: Settings, metrics: Metrics) -> Iterator[Client]:
+def _sandboxed(loads: tuple[str, ...], registry: Registry, settings: Settings) -> Iterator[Client]:
     """A client of an embedded API server that lives as long as the block."""
     try:
         from operator_kit.sandbox import Sandbox
@@ -162,7 +148,7 @@ def _sandboxed(loads: tuple[str, ...], registry: Registry, settings: Settings, m
         kind = next((made.kind.rpartition("/")[2].partition(".")[0].lower() for made in registry), "all")
         click.echo(f"sandbox: {server.url}, everything in memory; try it from another terminal:")
         click.echo(f"    kubectl --kubeconfig {kubeconfig} get {kind} -A")
-        yield _client(_with_kubeconfig(settings, str(kubeconfig)), metrics, workers=_threads(registry, settings))
+        yield _client(_with_kubeconfig(settings, str(kubeconfig)), workers=_threads(registry, settings))
 
 
 def _crds(registry: Registry, folder: Path) -> list[Path]:

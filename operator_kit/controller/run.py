@@ -37,6 +37,7 @@ from operator_kit.errors import (
     NotFound,
     OperatorKitError,
     PermanentError,
+    RateLimited,
     ServerError,
     TooManyRequests,
 )
@@ -294,7 +295,7 @@ class Runner:
 
 def _is_news(error: BaseException) -> bool:
     """Whether the object's owner should hear of it: not of stale versions, nor of the API server's own troubles."""
-    return not isinstance(error, Conflict | ConnectionFailed | ServerError | TooManyRequests | Cancelled)
+    return not isinstance(error, Conflict | ConnectionFailed | ServerError | TooManyRequests | RateLimited | Cancelled)
 
 
 def _reason(error: BaseException) -> str:

@@ -26,7 +26,7 @@ from operator_kit.manager.probes import Probes
 from operator_kit.manager.serving import Serving
 from operator_kit.manager.stopping import CANCEL_GRACE, Ending, How, name_overdue, report_stop
 from operator_kit.manager.watchdog import Watchdog
-from operator_kit.manager.work import Shared, Work
+from operator_kit.manager.work import Shared, Work, limiter_of
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.settings import Settings, format_duration
 
@@ -102,7 +102,7 @@ class Manager:
             stopping=self._stop,
             request_timeout=self.settings.request_timeout,
         )
-        shared = Shared(client, self.settings, self._loop, self._clock, self.metrics)
+        shared = Shared(client, self.settings, self._loop, self._clock, self.metrics, limiter_of(self.settings, self._clock))
         elects = self.settings.leader_elect
         led = [binding for binding in self.bindings if elects and binding.made.leader]
         led_tasks = [task for task in registry.tasks if elects and task.leader]
@@ -126,6 +126,7 @@ class Manager:
         self.probes = Probes(self, self._watchdog, clock=self._clock)
         self.serving = Serving(self.settings, self.probes, self.metrics, client, clock=self._clock)
         self.metrics.register(build_families)
+        self.metrics.register(client.metrics.families)
         self.metrics.register(lambda: informer_families(self.informers))
         if self.leadership is not None:
             self.metrics.register(self.leadership.elector.collect)

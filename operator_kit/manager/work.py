@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from operator_kit.api import Cancel, RateLimiter
 from operator_kit.controller import Controller, EventRecorder, Limits, Runnable, RunningKey, TaskRunner
 from operator_kit.queue import Snapshot
 
@@ -44,6 +45,7 @@ class Shared:
     loop: LoopThread
     clock: Clock
     metrics: Metrics
+    limiter: RateLimiter | None = None
 
     def limits(self) -> Limits:
         """The settings, as a controller takes them."""
@@ -57,6 +59,11 @@ class Shared:
             namespaces=settings.namespace,
             watching=settings.watch,
         )
+
+
+def limiter_of(settings: Settings, clock: Clock) -> RateLimiter | None:
+    """The rate limit that the settings ask for, if they do."""
+    return RateLimiter(settings.kube_api_qps, settings.kube_api_burst, clock=clock) if settings.kube_api_qps else None
 
 
 class Work:
@@ -73,17 +80,24 @@ class Work:
         self._shared = shared
         self._bindings = bindings
         self.fence = fence
-        client = shared.client if fence is None else shared.client.guarded(fence.guard)
+        self._no_more_turns = Cancel(shared.clock)  # ends who waits for a turn under the rate limit
+        client = self._share("events")
+        client = client if fence is None else client.guarded(fence.guard)
         self.recorder = EventRecorder(client, clock=shared.clock, timeout=shared.settings.request_timeout)
         self.controllers: tuple[Controller, ...] = ()  # replaced, never changed: `stop` may come from another thread
         self.tasks = tuple(self._task(made) for made in tasks)
         self._stopping = False
 
+    def _share(self, flow: str) -> Client:
+        """The client for one who takes turns with others under the rate limit, if there is one."""
+        shared = self._shared
+        return shared.client if shared.limiter is None else shared.client.limited(shared.limiter, flow, self._no_more_turns)
+
     def _task(self, made: Task) -> TaskRunner:
         shared = self._shared
         return TaskRunner(
             made,
-            shared.client,
+            self._share(made.name),
             limits=shared.limits(),
             loop=shared.loop,
             fence=self.fence,
@@ -114,7 +128,7 @@ class Work:
         shared = self._shared
         controller = Controller(
             binding.made,
-            shared.client,
+            self._share(binding.name),
             binding.caches,
             self.recorder,
             limits=shared.limits(),
@@ -167,9 +181,13 @@ class Work:
         """Wait until `deadline` (monotonic) for what runs. Returns what still runs then."""
         return [key for runnable in self.runnables for key in runnable.join(deadline)]
 
-    def cancel(self) -> int:
-        """Cancel the coroutines that still run, and say how many. Threads cannot be cancelled."""
-        return sum(runnable.cancel() for runnable in self.runnables)
+    def cancel(self) -> bool:
+        """Cancel the coroutines that still run, and the waits for a turn. Returns whether that can have ended anything.
+
+        Threads cannot be cancelled.
+        """
+        self._no_more_turns.cancel()
+        return sum(runnable.cancel() for runnable in self.runnables) > 0 or self._shared.limiter is not None
 
     def detach(self) -> None:
         """Hear of no more changes."""

@@ -23,6 +23,7 @@ __all__ = [
     "QUEUE_BUCKETS",
     "RECONCILE_BUCKETS",
     "REQUEST_BUCKETS",
+    "SIZE_BUCKETS",
     "Counter",
     "Distribution",
     "Family",
@@ -43,6 +44,9 @@ RECONCILE_BUCKETS: tuple[float, ...] = (
 
 REQUEST_BUCKETS: tuple[float, ...] = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds: client-go's buckets for `rest_client_request_duration_seconds`."""
+
+SIZE_BUCKETS: tuple[float, ...] = (64, 256, 512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216)
+"""Bytes: client-go's buckets for the sizes of requests and answers."""
 
 
 @dataclass(frozen=True, slots=True)

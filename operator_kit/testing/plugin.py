@@ -18,7 +18,6 @@ import pytest
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
-    from operator_kit.api.transport import Observer
     from operator_kit.cache import ReflectorSettings
     from operator_kit.clock import Clock, FakeClock
     from operator_kit.sandbox import Sandbox
@@ -163,10 +162,8 @@ def operator(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Start
         request.node.stash[_KINDS].update(kind for made in registry for kind in made.kinds())
         loaded = _settings(settings, cluster)
 
-        def connect(observer: Observer) -> Client:
-            return _client(request, OPERATOR_AGENT, request_timeout=loaded.request_timeout, clock=clock, observer=observer)
-
-        made = RunningOperator(registry, connect, cluster.client, loaded, clock=clock, reflector=reflector or _reflector())
+        client = _client(request, OPERATOR_AGENT, request_timeout=loaded.request_timeout, clock=clock)
+        made = RunningOperator(registry, client, cluster.client, loaded, clock=clock, reflector=reflector or _reflector())
         running.append(made)
         return made.start()
 

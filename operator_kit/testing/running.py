@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -22,7 +22,6 @@ from operator_kit.objects import key_of, resource_version_of, uid_of
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
-    from operator_kit.api.transport import Observer
     from operator_kit.cache import Informer, ReflectorSettings
     from operator_kit.controller import Controller
     from operator_kit.settings import Settings
@@ -83,7 +82,7 @@ class RunningOperator:
 
     Args:
         registry: what to run.
-        connect: makes the operator's own client, which tells the given observer of its requests; it is closed at the end.
+        client: the operator's own; it is closed at the end.
         reader: the test's client: what the caches are compared with, untouched by faults for the operator.
         settings: as for the command line.
         clock: the operator's clock. While the operator starts, a FakeClock is moved in small steps; after that it is the test's.
@@ -93,7 +92,7 @@ class RunningOperator:
     def __init__(
         self,
         registry: Registry,
-        connect: Callable[[Observer], Client],
+        client: Client,
         reader: Client,
         settings: Settings,
         *,
@@ -101,9 +100,8 @@ class RunningOperator:
         reflector: ReflectorSettings | None = None,
     ) -> None:
         self.registry = registry
-        self._lock = threading.Lock()
-        self._requests = 0  # under the lock
-        self.manager = Manager(registry, connect(self._observe), settings, clock=clock, reflector=reflector)
+        self._client = client
+        self.manager = Manager(registry, client, settings, clock=clock, reflector=reflector)
         self._reader = reader
         self._fake = clock if isinstance(clock, FakeClock) else None
         self._clock = Clock()  # a test waits in real time, whatever the operator's clock is
@@ -164,14 +162,10 @@ class RunningOperator:
         ]
         return ", ".join(sorted(left))
 
-    def _observe(self, method: str, host: str, code: str, seconds: float) -> None:  # noqa: ARG002  # the client's Observer
-        with self._lock:
-            self._requests += 1
-
     @property
     def requests(self) -> int:
         """How many requests it has sent so far, failed ones included: what a loop without pause would drive up."""
-        return self._requests
+        return self._client.metrics.count()
 
     # ------------------------------------------------------------------ coming to rest
 

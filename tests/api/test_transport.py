@@ -242,18 +242,6 @@ def test_a_warning_of_the_server_is_logged_once(serve: Serve, caplog: pytest.Log
     ]
 
 
-def test_the_observer_hears_of_every_try(serve: Serve) -> None:
-    heard: list[tuple[str, str]] = []
-    answers = iter([503, 200])
-
-    def handler(asked: Asked, peer: Peer) -> None:
-        peer.json({"kind": "X"}, next(answers))
-
-    _, client = serve(handler, observer=lambda method, host, code, seconds: heard.append((method, code)))
-    client.get(CM, "a", "default")
-    assert heard == [("GET", "503"), ("GET", "200")]
-
-
 def test_connections_are_kept_alive_by_tcp_too(serve: Serve) -> None:
     server, client = serve(ok)
     client.get(CM, "a", "default")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from typing import Any
 
 import pytest
 
 from operator_kit.api import Selection
 from operator_kit.clock import FakeClock
-from operator_kit.errors import Conflict, ConnectionFailed, Gone, ServerError, TooManyRequests, UsageError
+from operator_kit.errors import Conflict, ConnectionFailed, Gone, NotLeader, ServerError, TooManyRequests, UsageError
 from operator_kit.objects import Resource
 
 from .conftest import Serve
@@ -264,12 +266,59 @@ def test_retries_end(serve: Serve) -> None:
     assert len(server.asked) == 5
 
 
-def test_no_retry_goes_beyond_the_calls_limit(serve: Serve) -> None:
+@pytest.mark.parametrize(("timeout", "guard"), [(30.0, 1000.0), (None, 20.0), (1000.0, 5.0)])
+def test_a_pause_longer_than_the_budget_is_refused_at_once_and_said(serve: Serve, timeout: float | None, guard: float) -> None:
     clock = FakeClock()
-    server, client = serve(lambda asked, peer: peer.status(503, Retry_After="60"), clock=clock)
-    with pytest.raises(ServerError):
-        client.get(SITE, "a", "n", timeout=30)
+    server, client = serve(lambda asked, peer: peer.status(503, "ServiceUnavailable", "wait", Retry_After="60"), clock=clock)
+    left = min(timeout or 30.0, guard)
+    told = f"wait; it asks for a pause of 60 s, and only {left:g} s are left for the call (503 ServiceUnavailable, "
+    with pytest.raises(ServerError, match=re.escape(told)):
+        client.guarded(lambda method: guard).patch(SITE, "a", "n", {}, timeout=timeout)
     assert len(server.asked) == 1
+
+
+def test_pauses_and_tries_together_stay_within_the_budget(serve: Serve) -> None:
+    clock = FakeClock()
+    server, client = serve(lambda asked, peer: peer.status(429, Retry_After="10"), clock=clock)
+    ends = clock.monotonic() + 25  # of a reconcile, say
+    failures: list[Exception] = []
+
+    def call() -> None:
+        try:
+            client.guarded(lambda method: ends - clock.monotonic()).get(SITE, "a", "n", timeout=1000)
+        except TooManyRequests as exc:
+            failures.append(exc)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    for asked in (1, 2):
+        while len(server.asked) < asked or not clock.waiting():
+            threading.Event().wait(0.001)
+        clock.advance(10)
+    thread.join(10)
+    assert "it asks for a pause of 10 s, and only 5 s are left" in str(failures[0])
+    assert len(server.asked) == 3
+
+
+def test_a_guard_that_refuses_ends_the_tries(serve: Serve) -> None:
+    clock = FakeClock()
+    server, client = serve(lambda asked, peer: peer.status(503, Retry_After="0"), clock=clock)
+
+    def guard(method: str) -> float:
+        if server.asked:
+            raise NotLeader("not any more")
+        return 10.0
+
+    with pytest.raises(NotLeader):
+        client.guarded(guard).patch(SITE, "a", "n", {})
+    assert len(server.asked) == 1
+
+
+def test_guards_add_up(serve: Serve) -> None:
+    _, client = serve(lambda asked, peer: peer.status(503, Retry_After="60"), clock=FakeClock())
+    for first, second in ((5.0, 20.0), (20.0, 5.0)):
+        with pytest.raises(ServerError, match="only 5 s are left"):
+            client.guarded(lambda method, first=first: first).guarded(lambda method, second=second: second).get(SITE, "a", "n")
 
 
 def test_retries_can_be_left_to_the_caller(serve: Serve) -> None:

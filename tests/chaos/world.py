@@ -11,7 +11,6 @@ from typing import Any, Self
 
 from examples import website
 from operator_kit.api import Client
-from operator_kit.api.transport import Observer
 from operator_kit.cache import ReflectorSettings
 from operator_kit.objects import Object, key_of, name_of, uid_of
 from operator_kit.sandbox import Sandbox
@@ -73,16 +72,11 @@ class World:
     # ------------------------------------------------------------------ the operator
 
     def start(self) -> RunningOperator:
-        def connect(observer: Observer) -> Client:
-            return Client.from_kubeconfig_dict(
-                self.sandbox.kubeconfig(),
-                user_agent=OPERATOR_AGENT,
-                request_timeout=self.settings.request_timeout,
-                observer=observer,
-            )
-
+        client = Client.from_kubeconfig_dict(
+            self.sandbox.kubeconfig(), user_agent=OPERATOR_AGENT, request_timeout=self.settings.request_timeout
+        )
         registry = collect_targets([website])
-        self.running = RunningOperator(registry, connect, self._reader, self.settings, reflector=REFLECTOR).start()
+        self.running = RunningOperator(registry, client, self._reader, self.settings, reflector=REFLECTOR).start()
         return self.running
 
     def stop(self) -> None:

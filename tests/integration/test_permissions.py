@@ -70,8 +70,8 @@ class Guarded:
 
         guard.decide = recorded  # type: ignore[method-assign]
 
-    def client(self, **options: Any) -> Client:
-        return Client.from_kubeconfig_dict(self._kubeconfig, **options)
+    def client(self) -> Client:
+        return Client.from_kubeconfig_dict(self._kubeconfig)
 
     @contextmanager
     def operator(self, **settings: Any) -> Iterator[RunningOperator]:
@@ -80,7 +80,7 @@ class Guarded:
         loaded, _ = load(flags={"request_timeout": 5, "backoff_max": 0.5, "shutdown_timeout": 5, **election, **settings})
         running = RunningOperator(
             load_targets([EXAMPLE]),
-            lambda observer: self.client(observer=observer),
+            self.client(),
             self.cluster.client,
             loaded,
             reflector=ReflectorSettings(watch_timeout=(5.0, 5.0), silence=1.0, backoff_base=0.02, backoff_max=0.2),

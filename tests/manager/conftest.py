@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,20 +45,14 @@ CRD: Object = {
 
 
 class Operator:
-    """A manager on a thread of its own, and a count of the requests it makes."""
+    """A manager on a thread of its own."""
 
     def __init__(self, sandbox: Sandbox, registry: Registry, settings: Settings) -> None:
-        self.requests: Counter[str] = Counter()
-        self._lock = threading.Lock()
-        client = Client.from_kubeconfig_dict(sandbox.kubeconfig(), observer=self._count)
-        self.manager = Manager(registry, client, settings)
+        self.client = Client.from_kubeconfig_dict(sandbox.kubeconfig())
+        self.manager = Manager(registry, self.client, settings)
         self.codes: list[ExitCode] = []
         self.errors: list[BaseException] = []
         self.thread = threading.Thread(target=self._run, name="manager")
-
-    def _count(self, method: str, host: str, code: str, seconds: float) -> None:
-        with self._lock:
-            self.requests[method] += 1
 
     def _run(self) -> None:
         try:
@@ -68,7 +61,7 @@ class Operator:
             self.errors.append(exc)
 
     def writes(self) -> int:
-        return sum(count for method, count in self.requests.items() if method != "GET")
+        return self.client.metrics.count() - self.client.metrics.count("GET")
 
     def stop(self) -> ExitCode:
         self.manager.stop()

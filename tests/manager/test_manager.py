@@ -352,3 +352,39 @@ def test_metrics_tell_of_controllers_queues_and_caches(foos: Cluster) -> None:
     assert families["controller_runtime_max_concurrent_reconciles"]["foo",] == 4
     assert any(name.startswith("workqueue_") for name in families)
     assert "informer_objects" in families
+    (host,) = {host for _, _, host in families["rest_client_requests_total"]}
+    assert families["rest_client_requests_total"]["200", "GET", host] >= 3  # discovery and lists at least
+    assert families["rest_client_rate_limiter_duration_seconds"] == {}  # no limit unless asked for
+
+
+# ------------------------------------------------------------------ the rate limit
+
+
+def test_a_rate_limit_slows_reconciles_and_their_events_and_nothing_else(foos: Cluster) -> None:
+    make(foos, *(f"a-{number}" for number in range(4)))
+    operator = foos.converge(registry_of(steady, owns=["v1/ConfigMap"]), kube_api_qps=40, kube_api_burst=1)
+    families = {family.name: dict(family.samples) for family in operator.manager.metrics.collect()}
+    waits = list(families["rest_client_rate_limiter_duration_seconds"].values())
+    assert sum(each.count for each in waits) == operator.writes() == 8
+    assert sum(each.sum for each in waits) > 0
+
+
+def test_who_waits_for_a_turn_at_the_end_of_a_shutdown_waits_no_more(foos: Cluster) -> None:
+    began = threading.Event()
+
+    def reconcile(obj: Object, ctx: Context) -> None:
+        began.set()
+        ctx.apply(child_of(obj))
+
+    make(foos, "a", "b")
+    operator = foos.start(
+        registry_of(reconcile),
+        kube_api_qps=0.01,
+        kube_api_burst=1,
+        request_timeout=1000,
+        reconcile_timeout=1000,
+        shutdown_timeout=0.1,
+    )
+    assert began.wait(20)
+    eventually(lambda: "0 wait" not in repr(operator.manager._everywhere._shared.limiter), "one that waits")
+    assert operator.stop() is ExitCode.OK

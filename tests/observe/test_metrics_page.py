@@ -33,6 +33,8 @@ UPSTREAM = {
     "controller_runtime_active_workers": ("gauge", {"controller"}),
     "rest_client_requests_total": ("counter", {"code", "method", "host"}),
     "rest_client_request_duration_seconds": ("histogram", {"verb", "host"}),
+    "rest_client_request_size_bytes": ("histogram", {"verb", "host"}),
+    "rest_client_response_size_bytes": ("histogram", {"verb", "host"}),
     "leader_election_master_status": ("gauge", {"name"}),
     "leader_election_slowpath_total": ("counter", {"name"}),
     "certwatcher_read_certificate_total": ("counter", set()),
@@ -40,6 +42,7 @@ UPSTREAM = {
     "process_cpu_seconds_total": ("counter", set()),
     "process_resident_memory_bytes": ("gauge", set()),
 }
+SIZES = [64.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0, 16777216.0]
 DECADES = [float(f"1e{power}") for power in range(-8, 4)]
 RECONCILE = [
     *(
@@ -74,6 +77,8 @@ BUCKETS = {
     "workqueue_work_duration_seconds": DECADES,
     "controller_runtime_reconcile_time_seconds": RECONCILE,
     "rest_client_request_duration_seconds": [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0],
+    "rest_client_request_size_bytes": SIZES,
+    "rest_client_response_size_bytes": SIZES,
 }
 # There from the start, before anything has happened: a dashboard shows zero, and a rate has a beginning.
 IDLE = """
@@ -170,7 +175,8 @@ def test_the_page_names_the_buckets() -> None:
     page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
     for name, bounds in BUCKETS.items():
         if bounds is not DECADES:
-            assert f"| `{name}` | {', '.join(f'{bound:g}' for bound in bounds)} |" in page
+            listed = ", ".join(f"{bound:.0f}" if bound >= 64 else f"{bound:g}" for bound in bounds)
+            assert re.search(rf"^\|.* ?`{name}`.*\| {re.escape(listed)} \|$", page, re.MULTILINE), name
 
 
 def test_no_label_ever_holds_the_name_of_an_object(exported: dict[str, Metric]) -> None:
