@@ -21,7 +21,7 @@ CLIENT_TESTS ?= tests/api tests/cache/test_table.py tests/leader/test_lease_api.
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## List the verbs
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or newer, or set PYTHON=…" >&2; exit 1; }
@@ -108,6 +108,9 @@ bench-cache: $(READY) ## What informers cost, beside bare loops and the official
 
 bench-operator: $(READY) ## What a whole operator costs, beside a bare loop; on KUBECONFIG's cluster if that is set
 	@$(BIN)/python -m benchmarks.operator
+
+bench-resources: $(READY) ## What the example operator's pod needs, by the number of its objects: the chart's resources
+	@$(BIN)/python -m benchmarks.resources
 
 bench-queue: $(READY) ## What the WorkQueue costs, beside the standard library's queue
 	@$(BIN)/python -m benchmarks.queue

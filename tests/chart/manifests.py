@@ -7,6 +7,9 @@ What Helm alone understands is taken out: its labels and annotations.
 
 from __future__ import annotations
 
+import functools
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,10 +42,31 @@ OPTIONAL: dict[str, Any] = {
 }
 
 
+@functools.cache
+def permissions() -> str:
+    """The rules that the example operator needs, as values: read off its code."""
+    program = [
+        sys.executable,
+        "-m",
+        "operator_kit",
+        "rbac",
+        "--output",
+        "values",
+        "--crd",
+        EXAMPLE / "crd.yaml",
+        "examples/website.py",
+    ]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    return (
+        "# Made by `make manifests`: operator-kit rbac --output values --crd examples/website/crd.yaml examples/website.py\n"
+        + done.stdout
+    )
+
+
 def base_values() -> dict[str, Any]:
-    """The values of the example operator: deploy/values.yaml, the rules read off its code, and its definition."""
+    """The values of the example operator: deploy/values.yaml, its permissions, and its definition."""
     written: dict[str, Any] = yaml.safe_load((DEPLOY / "values.yaml").read_text("utf-8"))
-    rules: dict[str, Any] = yaml.safe_load((DEPLOY / "rbac-values.yaml").read_text("utf-8"))
+    rules: dict[str, Any] = yaml.safe_load(permissions())
     return {**written, **rules, "crds": {"files": {"websites": (EXAMPLE / "crd.yaml").read_text("utf-8")}}}
 
 
@@ -95,6 +119,7 @@ def files() -> dict[str, str]:
     made["manager/namespace.yaml"] = dumped(
         [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}]
     )
+    made["rbac-values.yaml"] = permissions()
     for name in ("blog.yaml", "namespace.yaml"):
         made[f"samples/{name}"] = "# A copy, made by `make manifests`.\n" + (EXAMPLE / name).read_text("utf-8")
     return made

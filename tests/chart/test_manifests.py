@@ -51,8 +51,7 @@ def test_what_is_made_from_the_chart_is_up_to_date() -> None:
     orphans = [
         str(path.relative_to(DEPLOY))
         for path in DEPLOY.rglob("*.yaml")
-        if path.name not in ("kustomization.yaml", "values.yaml", "rbac-values.yaml")
-        and str(path.relative_to(DEPLOY)) not in made
+        if path.name not in ("kustomization.yaml", "values.yaml") and str(path.relative_to(DEPLOY)) not in made
     ]
     assert orphans == []
 

@@ -50,6 +50,8 @@ GUARDED: list[tuple[dict[str, Any], str, str]] = [  # values, what is named, the
         "serviceMonitor.scrapeTimeout (25s)",
         "Lower the first",
     ),
+    ({"commonLabels": {"app.kubernetes.io/name": "a"}}, "commonLabels: the chart sets", "Take another label"),
+    ({"podLabels": {"app.kubernetes.io/component": "a"}}, "podLabels: the chart sets", "Take another label"),
     ({"crds": {"files": {"mine": "kind: [unclosed"}}}, "crds.files.mine is not YAML", "yaml"),
     ({"crds": {"files": {"mine": "apiVersion: v1\nkind: ConfigMap\n"}}}, "crds.files.mine holds a ConfigMap", "extraObjects"),
 ]

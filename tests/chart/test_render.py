@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.chart import helm
-from tests.chart.helm import MONITORING, Object, one, render
+from tests.chart.helm import MONITORING, Object, one, render, templates
 from tests.chart.manifest import complaints, not_restricted
 
 CRD = (helm.ROOT / "examples" / "website" / "crd.yaml").read_text("utf-8")
@@ -129,10 +129,15 @@ def rendered(switch: str) -> list[Object]:
     return objects
 
 
+@functools.cache
+def pods_of_tests(switch: str) -> list[Object]:
+    """The pods of `helm test`."""
+    text = templates(SWITCHES[switch], api_versions=MONITORING)["tests/tests.yaml"]
+    return [pod for pod in yaml.safe_load_all(text) if pod]
+
+
 def pods(objects: list[Object]) -> list[Object]:
-    return [obj["spec"]["template"]["spec"] for obj in objects if obj["kind"] == "Deployment"] + [
-        obj["spec"] for obj in objects if obj["kind"] == "Pod"
-    ]
+    return [obj["spec"]["template"]["spec"] for obj in objects if obj["kind"] == "Deployment"]
 
 
 def arguments(objects: list[Object]) -> list[str]:
@@ -141,11 +146,21 @@ def arguments(objects: list[Object]) -> list[str]:
 
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_every_document_is_valid_and_every_pod_restricted(switch: str) -> None:
-    objects = rendered(switch)
-    assert complaints(objects) == []
-    assert complaints(objects, "1.27") == []
+    objects, tests = rendered(switch), pods_of_tests(switch)
+    assert complaints([*objects, *tests]) == []
+    assert complaints([*objects, *tests], "1.27") == []
+    assert [list(not_restricted(pod["spec"])) for pod in tests] == [[] for _ in tests]
     if switch not in HATCHES_ONLY:
         assert [list(not_restricted(pod)) for pod in pods(objects)] == [[]]
+
+
+def test_the_pods_of_tests_are_no_pods_of_the_operator() -> None:
+    selector = one(rendered("defaults"), "Deployment")["spec"]["selector"]["matchLabels"]
+    assert len(pods_of_tests("defaults")) == 2
+    for pod in pods_of_tests("defaults"):
+        assert not selector.items() <= pod["metadata"]["labels"].items()
+    assert [pod["metadata"]["name"] for pod in pods_of_tests("no metrics")] == ["demo-operator-kit-test-permissions"]
+    assert "tests/tests.yaml" not in {path for path, text in templates({"tests": {"enabled": False}}).items() if text.strip()}
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
@@ -263,6 +278,26 @@ def test_the_rules_are_granted_everywhere_or_in_each_watched_namespace_and_event
     assert beyond == {"dns": RULES, "team-a": [*role["rules"], *RULES]}
 
 
+@pytest.mark.parametrize(
+    ("rule", "apart"),
+    [
+        ({"verbs": ["get"]}, False),
+        ({"verbs": ["get", "patch"]}, True),
+        ({"resources": ["configmaps", "services"]}, True),
+        ({"apiGroups": ["apps"]}, True),
+        ({"resourceNames": ["one"]}, False),
+    ],
+    ids=str,
+)
+def test_what_is_granted_everywhere_is_not_granted_again_in_a_namespace(rule: dict[str, Any], apart: bool) -> None:
+    wide = {"apiGroups": ["", "example.com"], "resources": ["configmaps"], "verbs": ["get", "list"]}
+    narrow = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], **rule}
+    rbac = {"rules": [wide], "namespaceRules": {"dns": [narrow]}}
+    for values in ({"rbac": rbac}, {"rbac": rbac, "watchNamespaces": ["team-a"]}):
+        granted = [obj["rules"] for obj in render(values) if obj["kind"] == "Role" and obj["metadata"]["namespace"] == "dns"]
+        assert granted == ([[narrow]] if apart or "watchNamespaces" in values else [])
+
+
 def test_people_get_the_rights_to_the_operators_kinds_that_their_role_stands_for() -> None:
     objects = rendered("rules")
     for role, may_write, may_write_status in (("view", False, False), ("edit", True, False), ("admin", True, True)):
@@ -305,6 +340,35 @@ def test_alerts_and_dashboard_arrive_as_they_are_in_their_files() -> None:
     assert config_map["data"] == {"demo-operator-kit.json": dashboard.strip()}
     assert config_map["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert one(objects, "ServiceMonitor")["metadata"]["namespace"] == "monitoring"
+
+
+def test_a_label_or_annotation_of_a_section_goes_before_that_of_all() -> None:
+    values = {
+        "commonLabels": {"release": "all", "team": "web"},
+        "podLabels": {"release": "pods"},
+        "podAnnotations": {"kubectl.kubernetes.io/default-container": "beside"},
+        "serviceMonitor": {
+            "enabled": True,
+            "additionalLabels": {"release": "prometheus"},
+            "tlsConfig": {"insecureSkipVerify": False},
+        },
+        "metrics": {"secure": True},
+    }
+    objects = render(values, api_versions=MONITORING)
+    pod = one(objects, "Deployment")["spec"]["template"]["metadata"]
+    assert (pod["labels"]["release"], pod["labels"]["team"]) == ("pods", "web")
+    assert pod["annotations"] == {"kubectl.kubernetes.io/default-container": "beside"}
+    monitor = one(objects, "ServiceMonitor")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["endpoints"][0]["tlsConfig"] == {"insecureSkipVerify": False}
+
+
+def test_a_constraint_on_spreading_selects_the_operators_pods_unless_it_selects_others() -> None:
+    bare = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    own = {**bare, "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}
+    deployment = one(render({"topologySpreadConstraints": [bare, own]}), "Deployment")["spec"]
+    selector = deployment["selector"]
+    assert deployment["template"]["spec"]["topologySpreadConstraints"] == [{**bare, "labelSelector": selector}, own]
 
 
 def test_skipping_and_always_rendering_ask_for_nothing() -> None:

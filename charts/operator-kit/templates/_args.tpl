@@ -1,6 +1,5 @@
-{{/* The operator's command line, from the values: flags of `operator-kit run`, then the targets. */}}
+{{/* The command line from the values, for `operator-kit run` and `operator-kit check` alike: the flags, then the targets. */}}
 {{- define "operator-kit.args" -}}
-- run
 {{- range .Values.watchNamespaces }}
 - --namespace={{ . }}
 {{- end }}
@@ -56,6 +55,16 @@
 {{- end }}
 {{- end }}
 
-{{- define "operator-kit.certificateFolder" -}}
-/var/run/operator-kit/metrics-certificate
+{{- define "operator-kit.env" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}

@@ -63,13 +63,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ include "operator-kit.commonLabels" . }}
 {{- end }}
 
+{{/* The labels, and more, which go before commonLabels. Arguments: the root, and a section's own labels. */}}
+{{- define "operator-kit.labelsWith" -}}
+{{- merge (dict) (index . 1) (include "operator-kit.labels" (index . 0) | fromYaml) | toYaml }}
+{{- end }}
+
 {{/* Without the chart's version, so that a new chart alone restarts no pod. */}}
 {{- define "operator-kit.podLabels" -}}
-{{ include "operator-kit.selectorLabels" . }}
-app.kubernetes.io/version: {{ default .Chart.AppVersion .Values.image.tag | trunc 63 | quote }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{ omit (include "operator-kit.labelsWith" (list . .Values.podLabels) | fromYaml) "helm.sh/chart" "app.kubernetes.io/managed-by" | toYaml }}
 {{- end }}
 
 {{/* A duration such as 1m30s, 500ms or 90 in milliseconds. The schema has checked its form. */}}
@@ -92,6 +93,20 @@ app.kubernetes.io/version: {{ default .Chart.AppVersion .Values.image.tag | trun
 - apiGroups: ["", "events.k8s.io"]
   resources: [events]
   verbs: [create, patch]
+{{- end }}
+
+{{/* Whether one of the rules allows all that this rule does: "true" or nothing. Arguments: the rule, and the rules. */}}
+{{- define "operator-kit.granted" -}}
+{{- $rule := index . 0 }}
+{{- range $other := index . 1 }}
+{{- $granted := not $other.resourceNames }}
+{{- range $part := list "apiGroups" "resources" "verbs" }}
+{{- range get $rule $part }}
+{{- $granted = and $granted (has . (get $other $part | default list)) }}
+{{- end }}
+{{- end }}
+{{- if $granted }}true{{ end }}
+{{- end }}
 {{- end }}
 
 {{/* The CustomResourceDefinitions of crd-files/ and of crds.files, as {items: […]}. */}}
