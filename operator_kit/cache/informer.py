@@ -42,6 +42,7 @@ class InformerStatus:
         seconds_since_sign_of_life: since the server last said anything to it, be it a bookmark.
         restarts: how often its watch ended or its list failed, by reason.
         problem: why it does not work just now, with the remedy; empty when it does.
+        problem_reason: why, in one word of those that `restarts` counts by; empty when it does.
         problem_seconds: how long it has not; 0 when it does.
         odd: objects and events that could not be used.
         handler_errors: exceptions of handlers.
@@ -55,6 +56,7 @@ class InformerStatus:
     seconds_since_sign_of_life: float
     restarts: dict[str, int] = field(default_factory=dict)
     problem: str = ""
+    problem_reason: str = ""
     problem_seconds: float = 0.0
     odd: int = 0
     handler_errors: int = 0
@@ -178,6 +180,7 @@ class Informer:
             seconds_since_sign_of_life=self.reflector.seconds_since_sign_of_life(),
             restarts=dict(self.reflector.restarts),
             problem=self.reflector.problem,
+            problem_reason=self.reflector.problem_reason,
             problem_seconds=self.reflector.problem_seconds(),
             odd=self.reflector.odd,
             handler_errors=self._errors + sum(registration.errors for registration in registrations),

@@ -67,7 +67,7 @@ class Reflector:
         self._backwards: str | None = None  # the version of a list that was older than what was seen
         self._impatient = False  # whether the present watch counts on bookmarks
         self._doubt = False  # whether a silence may have been one for want of bookmarks; the next list will tell
-        self._trouble_reason = ""
+        self.problem_reason = ""  # in one word, for counting
         self._logged: dict[str, float] = {}  # reason -> when it was logged last
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -143,7 +143,7 @@ class Reflector:
         except Exception as exc:
             log.exception("informer %s: a step failed, which is a defect; it goes on with a list", self.selection)
             self._count("defect")
-            self._fails(f"a defect: {type(exc).__name__}: {exc}")
+            self._fails("defect", f"a defect: {type(exc).__name__}: {exc}")
             return Pause(self._backoff.next(), List("defect", rebuild=True))
 
     def _list(self, state: List) -> State:
@@ -383,28 +383,27 @@ class Reflector:
             log.warning("informer %s left out what cannot be used: %s (more of it is counted, not logged)", self.selection, what)
 
     def _trouble(self, reason: str, problem: str) -> None:
-        self._fails(problem)
-        self._trouble_reason = reason
+        self._fails(reason, problem)
         now = self._clock.monotonic()
         level = logging.DEBUG if now - self._logged.get(reason, -math.inf) < _REMIND_SECONDS else logging.WARNING
         if level == logging.WARNING:
             self._logged[reason] = now
         log.log(level, "informer %s: %s", self.selection, problem)
 
-    def _fails(self, problem: str) -> None:
+    def _fails(self, reason: str, problem: str) -> None:
         if not self.problem:
             self._problem_at = self._clock.monotonic()
-        self.problem = problem
+        self.problem, self.problem_reason = problem, reason
 
     def _opened(self) -> None:
         self._sign_of_life()
-        if self._trouble_reason != "short":  # such a watch opens well too: its first event will show that it is one
+        if self.problem_reason != "short":  # such a watch opens well too: its first event will show that it is one
             self._well()
 
     def _well(self) -> None:
         if self.problem:
             log.info("informer %s works again", self.selection)
-        self.problem = self._trouble_reason = ""
+        self.problem = self.problem_reason = ""
 
     def __repr__(self) -> str:
         return f"<Reflector {self.selection} {self._state}{' ' + self.problem if self.problem else ''}>"

@@ -369,8 +369,11 @@ class Controller:
         assert gate is not None
         verdict, seconds = gate.check(key)
         if verdict is Verdict.WAIT:
+            self._counts.held_back()
             self.queue.add_after(key, seconds)
             return
+        if verdict is Verdict.LIVE:
+            self._counts.reads_live()
         known: Sequence[Write] = ()
         self._echoes.begin(key)
         try:

@@ -45,8 +45,14 @@ class RunMetrics:
         self._seconds = metrics.histogram(
             f"{_PREFIX}reconcile_time_seconds", "Length of time per reconciliation per controller", _LABELS
         )
+        self._held_back = metrics.counter(
+            "operator_kit_stale_sync_skips_total", "Runs put off because the cache did not hold the own writes yet", _LABELS
+        )
+        self._read_live = metrics.counter(
+            "operator_kit_stale_sync_timeouts_total", "Runs that read live because the cache did not hold them in time", _LABELS
+        )
         self._active = metrics.gauge(f"{_PREFIX}active_workers", "Number of currently used workers per controller", _LABELS)
-        for counter in (self._errors, self._terminal, self._panics, self._timeouts):
+        for counter in (self._errors, self._terminal, self._panics, self._timeouts, self._held_back, self._read_live):
             counter.inc(name, by=0)
         for result in ("success", "error", "requeue", "requeue_after"):
             self._total.inc(name, result, by=0)
@@ -55,6 +61,14 @@ class RunMetrics:
         metrics.gauge(
             f"{_PREFIX}max_concurrent_reconciles", "Maximum number of concurrent reconciles per controller", _LABELS
         ).set(workers, name)
+
+    def held_back(self) -> None:
+        """A run is put off until the cache holds what the key wrote."""
+        self._held_back.inc(self._name)
+
+    def reads_live(self) -> None:
+        """A run reads live: the cache did not hold what the key wrote in time."""
+        self._read_live.inc(self._name)
 
     def began(self) -> None:
         """A run has begun."""

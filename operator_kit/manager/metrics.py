@@ -65,6 +65,13 @@ def informer_families(informers: Informers) -> Iterable[Family]:
         yield Family(name, "gauge", text, _LABELS, _samples({labels: together(each) for labels, each in values.items()}))
     for name, text, count in _COUNTERS:
         yield Family(name, "counter", text, _LABELS, _summed((_labels(status), count(status)) for status in statuses))
+    yield Family(
+        "informer_problem",
+        "gauge",
+        "1 for the reason why the cache cannot be filled or kept up just now; absent when it can",
+        (*_LABELS, "reason"),
+        _samples({(*_labels(status), status.problem_reason): 1.0 for status in statuses if status.problem}),
+    )
     restarts = (((*_labels(status), reason), count) for status in statuses for reason, count in status.restarts.items())
     yield Family(
         "informer_restarts_total",

@@ -269,10 +269,11 @@ def test_403_names_the_missing_rule_and_recovers(world: World) -> None:
     assert "not allowed to list and watch configmaps in default" in problem
     rule = '{apiGroups: [""], resources: ["configmaps"], verbs: ["get", "list", "watch"]}'
     assert f"Add to a Role in namespace default: {rule}" in problem
+    assert informer.status().problem_reason == "forbidden"
     assert not informer.synced
     world.sandbox.faults.remove(fault)
     world.synced(informer)
-    assert informer.status().problem == ""
+    assert (informer.status().problem, informer.status().problem_reason) == ("", "")
 
 
 def test_403_on_the_watch_alone_converges_by_lists(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -34,12 +35,20 @@ def runs(bench: Bench) -> int:
     return bench.controller.runs
 
 
+def counted(bench: Bench) -> tuple[Any, Any]:
+    """How often a run was put off, and how often one read live."""
+    families = {family.name: dict(family.samples) for family in bench.controller._metrics.collect()}
+    names = ("operator_kit_stale_sync_skips_total", "operator_kit_stale_sync_timeouts_total")
+    return families[names[0]]["foo",], families[names[1]]["foo",]
+
+
 def test_a_key_waits_until_the_cache_holds_what_its_last_run_wrote(bench: Bench) -> None:
     bench.reconcile()
     assert not bench.controller.idle()  # the echo of the write may still lead to a run
     bench.controller.queue.add("default/a")
     bench.reconcile()  # taken, put back, not run
     assert runs(bench) == 1
+    assert counted(bench) == (1, 0)
     bench.informers.of(CONFIG_MAP).show(bench.client.objects[CONFIG_MAP, "default/child"])
     bench.reconcile()
     assert runs(bench) == 2
@@ -65,6 +74,7 @@ def test_at_the_limit_the_run_reads_live_instead(bench: Bench, clock: FakeClock)
     bench.reconcile()
     assert runs(bench) == 2
     assert bench.client.calls == [("get", "Foo", "default/a"), ("get", "ConfigMap", "default/child")]
+    assert counted(bench) == (1, 1)
 
 
 def test_a_live_run_lists_children_and_indexes_live_too(clock: FakeClock) -> None:
