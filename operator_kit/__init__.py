@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Result,
         TaskContext,
         every,
+        index,
         on_shutdown,
         on_startup,
         reconciler,
@@ -37,6 +38,7 @@ __all__ = [
     "TemporaryError",
     "__version__",
     "every",
+    "index",
     "on_shutdown",
     "on_startup",
     "reconciler",
@@ -46,7 +48,7 @@ _HOME = {
     **dict.fromkeys(
         ("AsyncContext", "AsyncTaskContext", "Context", "Registry", "Result", "TaskContext"), "operator_kit.controller"
     ),
-    **dict.fromkeys(("every", "on_shutdown", "on_startup", "reconciler"), "operator_kit.controller"),
+    **dict.fromkeys(("every", "index", "on_shutdown", "on_startup", "reconciler"), "operator_kit.controller"),
     **dict.fromkeys(("PermanentError", "TemporaryError"), "operator_kit.errors"),
 }
 

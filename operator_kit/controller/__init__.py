@@ -8,7 +8,16 @@ from operator_kit.controller.hooks import Hooks
 from operator_kit.controller.listers import Caches
 from operator_kit.controller.outcome import Result
 from operator_kit.controller.registered import Hook, Reconciler, Task
-from operator_kit.controller.registry import Registry, collect, default_registry, every, on_shutdown, on_startup, reconciler
+from operator_kit.controller.registry import (
+    Registry,
+    collect,
+    default_registry,
+    every,
+    index,
+    on_shutdown,
+    on_startup,
+    reconciler,
+)
 from operator_kit.controller.task_context import AsyncTaskContext, TaskContext
 from operator_kit.controller.tasks import Runnable, TaskRunner
 
@@ -33,6 +42,7 @@ __all__ = [
     "collect",
     "default_registry",
     "every",
+    "index",
     "on_shutdown",
     "on_startup",
     "reconciler",

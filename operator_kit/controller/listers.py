@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from operator_kit.codec import clone
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.ownership import Marks, owner_value
-from operator_kit.errors import NotCached, UsageError
+from operator_kit.errors import KindNotFound, NotCached, UsageError
 from operator_kit.objects import Object, Resource, metadata_of, split_key
 from operator_kit.selectors import LabelSelector
 from operator_kit.settings import suggest
@@ -161,7 +161,7 @@ class Caches:
         self._registrations: list[Registration] = []
         self._by_kind: dict[tuple[str, str], Lister] = {}
         self._by_name: dict[str, Resource] = {}
-        self._indexes: dict[tuple[str, str], dict[str, IndexFunction]] = {}
+        self._indexes: dict[tuple[str, str], dict[str, tuple[str, IndexFunction]]] = {}
         self._lock = threading.Lock()
         self._owner_of: Callable[[Object], Iterable[str]] | None = None
         self.own: Lister
@@ -206,11 +206,26 @@ class Caches:
         for name in made.owns_by_label:
             self._index_by_label(owned[name], Marks(finalizer_name(own, made.name)).owner)
         for name, indexes in made.indexes.items():
-            lister = self._by_kind[resolved[name].group, resolved[name].kind]
             for index, function in indexes.items():
-                self._indexes.setdefault((lister.resource.group, lister.resource.kind), {})[index] = function
-                for informer in lister.informers:
-                    informer.add_index(self._index_name(index), function)
+                self._add_index(resolved[name], index, self._index_name(index), function, made.where)
+        for shared in made.shared_indexes:
+            try:
+                resource = resolved.get(shared.kind) or self._client.discovery.resolve(shared.kind, cancel=cancel)
+            except KindNotFound:
+                continue  # so it is none of this reconciler's
+            # Of one name on every informer: what several reconcilers share is computed once.
+            self._add_index(resource, shared.name, f"{shared.where}/{shared.name}", shared.function, shared.where)
+
+    def _add_index(self, resource: Resource, index: str, stored: str, function: IndexFunction, place: str) -> None:
+        lister = self.find(resource)
+        if lister is None:
+            return
+        known = self._indexes.setdefault((resource.group, resource.kind), {})
+        if index in known:
+            raise UsageError(f"{self._made.name} has two indexes {index!r} over {resource.kind}, one of them at {place}")
+        known[index] = (stored, function)
+        for informer in lister.informers:
+            informer.add_index(stored, function)
 
     def _index_by_label(self, lister: Lister, label: str) -> None:
         if (
@@ -309,12 +324,12 @@ class Caches:
 
     def by_index(self, name: str, index: str, value: str) -> Objects:
         """What an index of this reconciler holds under a value. Raises `UsageError` for an index that does not exist."""
-        self._index(name, index)
-        return self.lister(name).by_index(self._index_name(index), value)
+        stored, _ = self._index(name, index)
+        return self.lister(name).by_index(stored, value)
 
     def found_by(self, name: str, index: str, value: str, objects: Iterable[Object]) -> Objects:
         """Those of the objects, read live, that the index would hold under the value. Errors as for `by_index`."""
-        function, metadata_only = self._index(name, index), self.lister(name).metadata_only
+        (_, function), metadata_only = self._index(name, index), self.lister(name).metadata_only
 
         def values(obj: Object) -> set[str]:
             seen = {field: obj[field] for field in ("apiVersion", "kind", "metadata")} if metadata_only else obj
@@ -326,7 +341,7 @@ class Caches:
 
         return [obj for obj in objects if value in values(obj)]
 
-    def _index(self, name: str, index: str) -> IndexFunction:
+    def _index(self, name: str, index: str) -> tuple[str, IndexFunction]:
         resource = self.lister(name).resource
         known = self._indexes.get((resource.group, resource.kind), {})
         if index not in known:

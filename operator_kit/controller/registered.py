@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from operator_kit.controller.options import Mapper, check_function, name_of, where
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from operator_kit.permissions import Permission, PolicyRule
     from operator_kit.predicates import Predicate
 
-__all__ = ["CleanupFunction", "Function", "Hook", "HookFunction", "IndexFunction", "Reconciler", "Task", "TaskFunction"]
+__all__ = [
+    "CleanupFunction",
+    "Function",
+    "Hook",
+    "HookFunction",
+    "IndexFunction",
+    "Reconciler",
+    "SharedIndex",
+    "Task",
+    "TaskFunction",
+]
 
 _T = TypeVar("_T")
 Function: TypeAlias = "Callable[[_T, Context], Result | None] | Callable[[_T, AsyncContext], Awaitable[Result | None]]"
@@ -61,7 +71,14 @@ class Reconciler:
     """
 
     def __init__(
-        self, function: Function[Any], kind: str, place: str, options: Mapping[str, Any], model: type[ObjectModel] | None = None
+        self,
+        function: Function[Any],
+        kind: str,
+        place: str,
+        options: Mapping[str, Any],
+        *,
+        model: type[ObjectModel] | None = None,
+        shared_indexes: Sequence[SharedIndex] = (),
     ) -> None:
         check_function(place, function, ("obj", "ctx"))
         self.function = function
@@ -70,6 +87,7 @@ class Reconciler:
         self.where = place
         self.cleanup_function: CleanupFunction | None = None
         self.indexes: dict[str, dict[str, IndexFunction]] = {}
+        self.shared_indexes: Sequence[SharedIndex] = shared_indexes
         self.name: str = options["name"]
         self.owns: tuple[str, ...] = options["owns"]
         self.owns_by_label: tuple[str, ...] = options["owns_by_label"]
@@ -103,9 +121,9 @@ class Reconciler:
         return function
 
     def index(self, kind: str, name: str) -> Callable[[IndexFunction], IndexFunction]:
-        """Decorator: an index over a cached kind, for `ctx.by_index(kind, name, value)`.
+        """Decorator: an index over a cached kind, for `ctx.by_index(kind, name, value)` of this reconciler.
 
-        The function maps an object to its values.
+        The function maps an object to its values. For several reconcilers there is `Registry.index`.
         """
         place = where(2)
         declared = self.kinds()
@@ -132,6 +150,30 @@ class Reconciler:
 
     def __repr__(self) -> str:
         return f"<Reconciler {self.name} for {self.kind} at {self.where}>"
+
+
+class SharedIndex:
+    """An index for every reconciler of a registry that caches the kind; see `Registry.index`. Callable as the function.
+
+    Attributes:
+        kind: as written.
+        name: what `ctx.by_index` names it by.
+        where: `"file.py:12"`, where the decorator stands.
+    """
+
+    def __init__(self, function: IndexFunction, kind: str, name: str, place: str) -> None:
+        check_function(place, function, ("obj",))
+        self.function = function
+        self.kind = kind
+        self.name = name
+        self.where = place
+
+    def __call__(self, obj: Object) -> Iterable[str]:
+        """Call the function that was decorated."""
+        return self.function(obj)
+
+    def __repr__(self) -> str:
+        return f"<SharedIndex {self.name} over {self.kind} at {self.where}>"
 
 
 class Task:

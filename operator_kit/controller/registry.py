@@ -14,13 +14,22 @@ from typing import Any, Never, TypeVar, Unpack, overload
 
 from operator_kit.controller.options import RECONCILER, TASK, Options, check_interval, check_kind, checked, name_of, where
 from operator_kit.controller.outcome import Duration
-from operator_kit.controller.registered import Function, Hook, HookFunction, Reconciler, Task, TaskFunction
+from operator_kit.controller.registered import (
+    Function,
+    Hook,
+    HookFunction,
+    IndexFunction,
+    Reconciler,
+    SharedIndex,
+    Task,
+    TaskFunction,
+)
 from operator_kit.controller.typed import kind_of_model
 from operator_kit.errors import RegistrationError
 from operator_kit.objects import Object
 from operator_kit.permissions import Permission, PolicyRule, declared
 
-__all__ = ["Registry", "collect", "default_registry", "every", "on_shutdown", "on_startup", "reconciler"]
+__all__ = ["Registry", "collect", "default_registry", "every", "index", "on_shutdown", "on_startup", "reconciler"]
 
 _T = TypeVar("_T")
 
@@ -41,6 +50,7 @@ class Registry:
             raise RegistrationError(f"{where(2)}: Registry(permissions=…): {exc}") from None
         self._named: dict[str, Reconciler | Task] = {}
         self._hooks: list[Hook] = []
+        self._indexes: list[SharedIndex] = []
 
     @overload
     def reconciler(self, kind: str, **options: Unpack[Options]) -> Callable[[Function[Object]], Reconciler]: ...
@@ -90,8 +100,37 @@ class Registry:
         values = checked(f"@reconciler({name!r}", place, {**options, "name": options.get("name") or short}, RECONCILER)
 
         def register(function: Function[Any]) -> Reconciler:
-            made = Reconciler(function, name, place, values, model)
+            made = Reconciler(function, name, place, values, model=model, shared_indexes=self._indexes)
             self.add(made)
+            return made
+
+        return register
+
+    def index(self, kind: str, name: str) -> Callable[[IndexFunction], SharedIndex]:
+        """Decorator: an index over a kind, for `ctx.by_index(kind, name, value)` of every reconciler that is registered here.
+
+        The function maps an object to the values it is found under. It makes no cache: a reconciler that reads it declares the
+        kind, with `owns`, `watches` or `reads`.
+
+        Raises:
+            RegistrationError: what is no kind; a name that is taken.
+        """
+        return self._index(where(2), kind, name)
+
+    def _index(self, place: str, kind: str, name: str) -> Callable[[IndexFunction], SharedIndex]:
+        try:
+            check_kind(kind)
+        except ValueError as exc:
+            raise RegistrationError(f"{place}: @index: {exc}") from None
+        if not name:
+            raise RegistrationError(f'{place}: @index({kind!r}) needs a name, such as @index({kind!r}, "by-node")')
+        other = next((index for index in self._indexes if (index.kind, index.name) == (kind, name)), None)
+        if other is not None:
+            raise RegistrationError(f"{place}: an index {name!r} over {kind} exists at {other.where}")
+
+        def register(function: IndexFunction) -> SharedIndex:
+            made = SharedIndex(function, kind, name, place)
+            self._indexes.append(made)
             return made
 
         return register
@@ -252,6 +291,11 @@ def every(
     """Decorator: register a task with the default registry. See `Registry.every`."""
     options = {"name": name, "leader": leader, "timeout": timeout, "permissions": permissions, **unknown}
     return _default._every(where(2), interval, options)  # noqa: SLF001
+
+
+def index(kind: str, name: str) -> Callable[[IndexFunction], SharedIndex]:
+    """Decorator: register an index with the default registry. See `Registry.index`."""
+    return _default._index(where(2), kind, name)  # noqa: SLF001
 
 
 def on_startup(function: HookFunction) -> Hook:

@@ -116,6 +116,21 @@ def test_an_index_is_over_a_declared_kind_and_has_a_name_of_its_own() -> None:
         made.index("v1/Pot", "x")
 
 
+def test_an_index_of_a_registry_is_checked_where_it_stands() -> None:
+    registry = Registry()
+    made = registry.index("v1/Pod", "by-node")(lambda pod: [pod["spec"]["nodeName"]])
+    assert list(made({"spec": {"nodeName": "a"}})) == ["a"]
+    for wrong, message in (
+        (("v1/Pod", "by-node"), r"an index 'by-node' over v1/Pod exists at .*test_registry\.py:\d+"),
+        (("pods!", "x"), r"@index: 'pods!' is not a kind"),
+        (("v1/Pod", ""), r"@index\('v1/Pod'\) needs a name"),
+    ):
+        with pytest.raises(RegistrationError, match=r"test_registry\.py:\d+: " + message):
+            registry.index(*wrong)
+    with pytest.raises(RegistrationError, match=r"must take one argument, \(obj\)"):
+        registry.index("v1/Pod", "other")(lambda old, new: [])  # type: ignore[arg-type, misc]
+
+
 def test_options_are_converted_once() -> None:
     made: Reconciler = Registry().reconciler(
         "Foo", timeout="1m", backoff=("1s", "5m"), namespaces=["a", "b", "a"], predicates=[generation_changed, label_changed]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from operator_kit.controller import Context, Limits
+from operator_kit.controller import Context, Limits, Registry
 from operator_kit.errors import KindNotFound, NotCached, NotFound, UsageError
 from operator_kit.objects import Object
 from tests.controller.fakes import CONFIG_MAP, FOO, NAMESPACE, Bench, foo, registry_of
@@ -187,6 +187,39 @@ def test_what_does_not_exist_is_an_error_or_none_as_the_author_asks(made: list[B
         "ConfigMap other/x does not exist (404 NotFound)",
         "there",
     ]
+
+
+def test_an_index_of_a_registry_serves_every_reconciler_that_caches_the_kind(made: list[Bench]) -> None:
+    registry, found = Registry(), {}
+
+    @registry.index("v1/ConfigMap", "by-colour")
+    def by_colour(obj: Object) -> list[str]:
+        return [obj["data"]["colour"]]
+
+    registry.index("v1/Nonsense", "never")(lambda obj: [])  # of a kind that nobody has: nobody's trouble
+
+    def look(obj: Object, ctx: Context) -> None:
+        try:
+            found[ctx.log.extra["controller"]] = [
+                each["metadata"]["name"] for each in ctx.by_index("v1/ConfigMap", "by-colour", "red")
+            ]
+        except NotCached as exc:
+            found[ctx.log.extra["controller"]] = str(exc)
+
+    registry.reconciler("Foo", name="one", reads=["ConfigMap"])(look)
+    registry.reconciler("Foo", name="two", owns=["v1/ConfigMap"])(look)
+    registry.reconciler("Foo", name="blind")(look)
+    for reconciler in registry:
+        one = Bench(reconciler)
+        made.append(one)
+        one.have(foo())
+        if reconciler.name != "blind":
+            for name, colour in (("a", "red"), ("b", "blue")):
+                meta = {"name": name, "namespace": "default", "uid": name}
+                one.have({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"colour": colour}}, CONFIG_MAP)
+        one.reconcile()
+    assert (found["one"], found["two"]) == (["a"], ["a"])
+    assert "declare it with reads=['v1/ConfigMap']" in found["blind"]
 
 
 def test_a_namespace_that_is_not_watched_is_not_read_as_empty(made: list[Bench]) -> None:
