@@ -11,7 +11,7 @@
     │   ├── BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, MethodNotAllowed 405
     │   ├── Conflict 409            the resourceVersion is not the newest (or a field manager objects: `ApplyConflict`)
     │   │   └── ApplyConflict
-    │   ├── AlreadyExists 409, Gone 410, UnsupportedMediaType 415, Invalid 422, TooManyRequests 429
+    │   ├── AlreadyExists 409, Gone 410, TooLarge 413, UnsupportedMediaType 415, Invalid 422, TooManyRequests 429
     │   └── ServerError 5xx
     ├── ConnectionFailed            no answer: refused, reset, timed out, name not found, TLS
     │   └── CorruptStream           a watch sent what is no event
@@ -66,6 +66,7 @@ __all__ = [
     "ShutDown",
     "StartupFailed",
     "TemporaryError",
+    "TooLarge",
     "TooManyRequests",
     "Unauthorized",
     "UnsupportedMediaType",
@@ -182,6 +183,10 @@ class Invalid(ApiError):
     """422: the object is not valid; `causes` says which fields."""
 
 
+class TooLarge(ApiError):
+    """413, or the storage's refusal behind the server (a 500): an object is larger than what can be stored."""
+
+
 class TooManyRequests(ApiError):
     """429: the server asks for patience; see `retry_after`."""
 
@@ -287,6 +292,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     405: MethodNotAllowed,
     409: Conflict,
     410: Gone,
+    413: TooLarge,
     415: UnsupportedMediaType,
     422: Invalid,
     429: TooManyRequests,
@@ -314,6 +320,8 @@ def api_error(
     if retry_after is None and isinstance(details.get("retryAfterSeconds"), int | float):
         retry_after = float(details["retryAfterSeconds"])
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
+    if status == 500 and "request is too large" in message:  # etcd's own words; the server passes them on as they are
+        kind = TooLarge
     if status == 409:
         if reason == "AlreadyExists":
             kind = AlreadyExists

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -92,7 +93,7 @@ def decide(returned: Any = None, error: BaseException | None = None) -> Decision
             if delay is None:
                 return Decision(Action.FORGET, "success")
             return Decision(Action.AFTER, "requeue_after", delay)
-        error = TypeError(f"the function returned {type(returned).__name__}; return None or Result(requeue_after=…)")
+        error = _nonsense(returned)
     if isinstance(error, PermanentError):
         return Decision(Action.GIVE_UP, "error", error=error)
     if isinstance(error, TemporaryError) and error.delay is not None:
@@ -105,6 +106,13 @@ def decide(returned: Any = None, error: BaseException | None = None) -> Decision
     if isinstance(error, Conflict) and not isinstance(error, ApplyConflict):
         return Decision(Action.CONFLICT, "requeue", error=error)
     return Decision(Action.BACKOFF, "error", error=error)
+
+
+def _nonsense(returned: Any) -> TypeError:
+    if inspect.iscoroutine(returned):
+        returned.close()
+        return TypeError("the function returned a coroutine, which nobody awaits; make it `async def` and await it there")
+    return TypeError(f"the function returned {type(returned).__name__}; return None or Result(requeue_after=…)")
 
 
 def describe_error(error: BaseException) -> str:

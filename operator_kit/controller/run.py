@@ -29,6 +29,7 @@ from operator_kit.controller.sets import delete_by_label
 from operator_kit.controller.status import condition_of
 from operator_kit.controller.typed import INVALID_CONDITION, parse
 from operator_kit.errors import (
+    BadRequest,
     Cancelled,
     Conflict,
     ConnectionFailed,
@@ -39,6 +40,7 @@ from operator_kit.errors import (
     PermanentError,
     RateLimited,
     ServerError,
+    TooLarge,
     TooManyRequests,
 )
 from operator_kit.objects import Object, is_deleting, name_of, namespace_of, resource_version_of, uid_of
@@ -250,7 +252,7 @@ class Runner:
             context._write_status(self._last_call)  # noqa: SLF001
         except Invalid as exc:
             if not reported:
-                return self._status_failed(run, decision, exc)
+                return self._status_failed(run, context, decision, exc)
             # The report may be what the schema refuses: what the author set must not be lost for it.
             self._kind.takes_report = False
             context._draft.conditions.pop(REPORT_CONDITION, None)  # noqa: SLF001
@@ -259,18 +261,30 @@ class Runner:
             try:
                 context._write_status(self._last_call)  # noqa: SLF001
             except Exception as again:  # noqa: BLE001
-                return self._status_failed(run, decision, again)
+                return self._status_failed(run, context, decision, again)
         except Exception as exc:  # noqa: BLE001
-            return self._status_failed(run, decision, exc)
+            return self._status_failed(run, context, decision, exc)
         return decision
 
-    def _status_failed(self, run: Run, decision: Decision, exc: Exception) -> Decision:
+    def _status_failed(self, run: Run, context: Context, decision: Decision, exc: Exception) -> Decision:
+        """What a status that could not be written makes of the outcome; where it can never be written, the report goes alone."""
+        draft = context._draft  # noqa: SLF001
+        report = draft.take(REPORT_CONDITION)
         if decision.error is None:
-            return decide(error=exc)
-        name = type(exc).__name__
-        level = logging.DEBUG if name in self._kind.told or isinstance(exc, Conflict) else logging.WARNING
-        self._kind.told.add(name)
-        run.log.log(level, "the status could not be written after a failure: %s", exc)
+            decision = decide(error=exc)
+            self._report(run, context, decision)
+        else:
+            name = type(exc).__name__
+            level = logging.DEBUG if name in self._kind.told or isinstance(exc, Conflict) else logging.WARNING
+            self._kind.told.add(name)
+            run.log.log(level, "the status could not be written after a failure: %s", exc)
+            if report is not None:
+                draft.set_condition(REPORT_CONDITION, False, report.reason, report.message)
+        if isinstance(exc, Invalid | TooLarge | BadRequest):
+            try:
+                context._write_status(self._last_call)  # noqa: SLF001
+            except Exception as again:  # noqa: BLE001
+                run.log.debug("nor could it be said in the status: %s", again)
         return decision
 
     def _report(self, run: Run, context: Context, decision: Decision) -> bool:

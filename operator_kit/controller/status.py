@@ -133,6 +133,12 @@ class StatusDraft:
             new["observedGeneration"] = generation
         return new
 
+    def take(self, condition: str) -> _Condition | None:
+        """Forget everything, and return what was wanted of one condition."""
+        wanted = self.conditions.get(condition)
+        self.clear()
+        return wanted
+
     def clear(self) -> None:
         """Forget everything: it is written."""
         self.fields = {}
