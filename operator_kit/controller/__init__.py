@@ -2,9 +2,10 @@
 
 from operator_kit.controller.async_context import AsyncContext
 from operator_kit.controller.context import Context
-from operator_kit.controller.controller import Controller, Limits, RunningKey
+from operator_kit.controller.controller import Controller
 from operator_kit.controller.events import EventRecorder
 from operator_kit.controller.hooks import Hooks
+from operator_kit.controller.limits import Limits, RunningKey
 from operator_kit.controller.listers import Caches
 from operator_kit.controller.outcome import Result
 from operator_kit.controller.registered import Hook, Reconciler, Task

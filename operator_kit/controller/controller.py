@@ -20,7 +20,6 @@ import logging
 import random
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from operator_kit.clock import Clock, Signal
@@ -29,8 +28,9 @@ from operator_kit.controller.applier import Applier
 from operator_kit.controller.echoes import Echoes, Wake
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
+from operator_kit.controller.limits import Limits, RunningKey
 from operator_kit.controller.listers import Caches
-from operator_kit.controller.outcome import Action, Decision, describe_error
+from operator_kit.controller.outcome import Action, Decision
 from operator_kit.controller.ownership import Marks
 from operator_kit.controller.progress import Progress
 from operator_kit.controller.report import FailureLog
@@ -38,6 +38,7 @@ from operator_kit.controller.run import Finished, Runner
 from operator_kit.controller.run_metrics import RunMetrics
 from operator_kit.controller.scope import Scope, Write
 from operator_kit.controller.sources import label_source, mapped_source, own_source, owner_source
+from operator_kit.controller.troubles import Troubles
 from operator_kit.errors import ShutDown
 from operator_kit.leader import Fence
 from operator_kit.objects import split_key
@@ -53,56 +54,12 @@ if TYPE_CHECKING:
     from operator_kit.controller.events import EventRecorder
     from operator_kit.controller.registered import Reconciler
 
-__all__ = ["Controller", "Limits", "RunningKey"]
+__all__ = ["Controller", "spread"]
 
 CONFLICT_WAIT = 1.0
 """Seconds a key waits, at most, for the cache to catch up after its first conflict."""
 
 _log = logging.getLogger("operator_kit.controller")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The operator's settings, for what a reconciler does not say itself. Seconds; a timeout of 0 is none."""
-
-    workers: int = 4
-    timeout: float = 300.0
-    backoff_base: float = 0.005
-    backoff_max: float = 300.0
-    request_timeout: float = 30.0
-    namespaces: tuple[str, ...] = ()
-    watching: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class RunningKey:
-    """A key that is being reconciled, or another function of the author's that runs.
-
-    For how many seconds, on which thread, and since when on the monotonic clock. `key` is empty for what belongs to no object;
-    its text says then what it is.
-    """
-
-    controller: str
-    key: str
-    seconds: float
-    thread: str
-    what: str = ""
-    began: float = 0.0
-
-    def __str__(self) -> str:
-        return self.what or f"{self.controller}: the reconcile of {self.key}"
-
-
-@dataclass(slots=True)
-class _Trouble:
-    """What is remembered of a key that did not end well. A key without trouble has no entry."""
-
-    failures: int = 0
-    conflicts: int = 0
-    uid: str = ""
-    error: str = ""  # in one line, for who looks at it
-    stale: str = ""  # the version a conflicting run saw: a newer one in the cache runs the key
-    retrying: bool = False  # it failed and waits for a delay of the author's choice
 
 
 class Controller:
@@ -163,7 +120,7 @@ class Controller:
         self._started_at = 0.0
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._troubles: dict[str, _Trouble] = {}  # under the lock
+        self._troubles = Troubles()
         self._reasons: dict[str, str] = {}  # under the lock; why a key runs next, for logs
         self._renew: set[str] = set()  # under the lock; keys that lost a child: perhaps because they are gone themselves
         self._echoes = Echoes()
@@ -294,13 +251,11 @@ class Controller:
         """Whether nothing is ready, running, backing off or waiting for a cache. A pending requeue-after does not count."""
         if not self.queue.idle or (self._gate is not None and not self._gate.idle(watching=self._limits.watching)):
             return False
-        with self._lock:
-            return not any(trouble.stale or trouble.retrying for trouble in self._troubles.values())
+        return not self._troubles.waiting()
 
     def errors(self) -> dict[str, str]:
         """The keys whose last run did not end well, each with its error in one line."""
-        with self._lock:
-            return {key: trouble.error for key, trouble in self._troubles.items() if trouble.error}
+        return self._troubles.errors()
 
     def __repr__(self) -> str:
         return f"<Controller {self.name} {'started' if self._threads else 'not started'} {self.queue!r}>"
@@ -333,16 +288,7 @@ class Controller:
 
     def _notice(self, key: str, entry: Entry | None) -> None:
         """Forget the troubles of an object that is gone or another; run one whose newer version was waited for."""
-        with self._lock:
-            trouble = self._troubles.get(key)
-            if trouble is None:
-                return
-            other = entry is None or trouble.uid not in {"", entry.uid}
-            caught_up = entry is not None and trouble.stale not in {"", entry.resource_version}
-            if other:
-                del self._troubles[key]
-            elif caught_up:
-                trouble.stale = ""
+        other, caught_up = self._troubles.notice(key, entry)
         if other:
             self.queue.forget(key)
         elif caught_up:
@@ -389,17 +335,14 @@ class Controller:
         assert runner is not None
         assert gate is not None
         entry = self.caches.own.entry(key)
+        failures = self._troubles.begin(key)
         with self._lock:
             renew = key in self._renew
             self._renew.discard(key)
-            trouble = self._troubles.get(key)
-            reason = self._reasons.pop(key, "requeued" if trouble is None else "tried again")
-            if trouble is not None:
-                trouble.stale, trouble.retrying = "", False
-            attempt = 1 + (trouble.failures if trouble is not None else 0)
-            if entry is None:
-                self._troubles.pop(key, None)
+            reason = self._reasons.pop(key, "requeued" if failures < 0 else "tried again")
+        attempt = 1 + max(0, failures)
         if entry is None:
+            self._troubles.forget(key)
             self.queue.forget(key)
             gate.forget(key)
             return ()
@@ -447,8 +390,7 @@ class Controller:
             log.info("stopped before it was done: %s", decision.error)
             return
         if decision.action in {Action.FORGET, Action.AFTER}:
-            with self._lock:
-                trouble = self._troubles.pop(key, None)
+            failures = self._troubles.forget(key)
             self.queue.forget(key)
             if decision.action is Action.AFTER:
                 self.queue.add_after(key, decision.delay)
@@ -459,7 +401,7 @@ class Controller:
                 decision,
                 seconds,
                 asked=self._ended(key, well=True) or self._cleaned_up(entry, decision),
-                failures=trouble.failures if trouble is not None else 0,
+                failures=failures,
                 timeout=self.timeout,
             )
             return
@@ -468,8 +410,7 @@ class Controller:
         current = self.caches.own.entry(key)
         if current is None or current.uid != entry.uid:
             # What failed is gone; one that took its name begins anew, and was queued when it appeared.
-            with self._lock:
-                self._troubles.pop(key, None)
+            self._troubles.forget(key)
             self.queue.forget(key)
             log.debug("failed, and gone: %s", decision.error)
             return
@@ -489,20 +430,7 @@ class Controller:
 
     def _failed(self, key: str, entry: Entry, current: Entry, decision: Decision, log: BoundLogger) -> None:
         caught_up = current.resource_version != entry.resource_version
-        with self._lock:
-            trouble = self._troubles.setdefault(key, _Trouble())
-            trouble.uid = entry.uid
-            trouble.error = describe_error(decision.error) if decision.error is not None else ""
-            if decision.action is Action.CONFLICT:
-                trouble.conflicts += 1
-                conflicts = trouble.conflicts
-                if conflicts == 1 and not caught_up:
-                    trouble.stale = entry.resource_version
-            else:
-                trouble.conflicts = conflicts = 0
-                trouble.failures += 1
-                trouble.retrying = decision.action is Action.RETRY_AFTER
-            failures = trouble.failures
+        failures, conflicts = self._troubles.failed(key, entry, decision, caught_up=caught_up)
         delay: float | None = None
         if decision.action is Action.CONFLICT and conflicts == 1:
             # The wake-up comes from the cache; the delay is for a conflict on an object that the cache does not show.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import LoopThread
-from operator_kit.controller.controller import Controller, Limits, RunningKey, spread
+from operator_kit.controller.controller import Controller, spread
+from operator_kit.controller.limits import Limits, RunningKey
 from operator_kit.controller.outcome import Action, Decision, decide, describe_error
 from operator_kit.controller.report import FailureLog
 from operator_kit.controller.run_metrics import RunMetrics
