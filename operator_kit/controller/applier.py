@@ -1,9 +1,9 @@
 """Applying children: server-side apply, sent only when it would change something.
 
 What nothing would change is decided from the cache (`children.py`). A server may store a value in another form than it was
-given (a quantity, a normalised list); such a child would look changed for ever. So where an apply is answered with what the
-cache held already, that version is remembered and the child is left alone while it stays, and the path that differs is logged
-once.
+given (a quantity, a normalised list, what an admission webhook makes of it); such a child would look changed for ever. So the
+form in which an apply is answered is remembered, a child that still has it is left alone, and the path that differs is logged
+once. A child that others change back again and again is told of, and applied at a slower pace (`loops.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,18 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from operator_kit.controller.children import applied_hash, difference, prepare, with_hash
+from operator_kit.controller.children import (
+    applied_hash,
+    difference,
+    first_difference,
+    prepare,
+    projection,
+    show_path,
+    with_hash,
+)
+from operator_kit.controller.loops import LONGEST_DELAY, UpdateLoops, holders
 from operator_kit.controller.ownership import Marks, annotation_of, check_adoption, claim
-from operator_kit.errors import NotFound, UsageError
+from operator_kit.errors import ApiError, ConnectionFailed, NotFound, UsageError
 from operator_kit.objects import (
     Object,
     Resource,
@@ -34,9 +43,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from operator_kit.api import Client
+    from operator_kit.clock import Clock
+    from operator_kit.controller.events import EventRecorder
     from operator_kit.controller.listers import Caches
+    from operator_kit.observe.metrics import Registry as Metrics
 
-__all__ = ["Applier", "Prepared"]
+__all__ = ["Applied", "Applier", "Prepared"]
 
 _REMEMBERED = 4096
 _log = logging.getLogger("operator_kit.controller")
@@ -48,25 +60,57 @@ class Prepared(NamedTuple):
     Attributes:
         kind: its kind.
         body: the object, claimed for its owner.
+        digest: the hash of what is desired.
         owned: whether it becomes a child.
         by_label: whether it belongs to its owner by label.
     """
 
     kind: Resource
     body: Object
+    digest: str
     owned: bool
     by_label: bool
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        return key_of(self.body)
+
+
+class Applied(NamedTuple):
+    """What came of applying a child.
+
+    Attributes:
+        child: the object as it is now.
+        written: whether anything was sent.
+        again: seconds after which it must be applied again, because it was held back; 0 if it was not.
+    """
+
+    child: Object
+    written: bool = False
+    again: float = 0.0
 
 
 class Applier:
     """Applies children for one controller, from any of its workers."""
 
-    def __init__(self, client: Client, caches: Caches, marks: Marks) -> None:
+    def __init__(
+        self, client: Client, caches: Caches, marks: Marks, recorder: EventRecorder, *, clock: Clock, metrics: Metrics
+    ) -> None:
         self._client = client
         self._caches = caches
         self._marks = marks
+        self._recorder = recorder
+        self._controller = marks.manager.rpartition("/")[2]
+        self._loops = UpdateLoops(clock)
+        self._counted = metrics.counter(
+            "operator_kit_update_loops_total",
+            "Children that were found to be changed back again and again",
+            ("controller", "resource"),
+        )
         self._lock = threading.Lock()
-        self._settled: OrderedDict[tuple[Resource, str], tuple[str, str]] = OrderedDict()  # to (hash, resourceVersion)
+        # Under the lock; to the hash of what was desired, and of what the server made of it.
+        self._settled: OrderedDict[tuple[Resource, str], tuple[str, str]] = OrderedDict()
         self._told: set[tuple[Resource, str]] = set()
 
     def prepare(self, desired: Mapping[str, Any], owner: Object, *, owned: bool, member_of: str = "") -> Prepared:
@@ -97,11 +141,9 @@ class Applier:
         if member_of:
             meta = body["metadata"]
             meta["labels"] = {**(meta.get("labels") or {}), self._marks.set: member_of}
-        return Prepared(kind, body, owned, by_label)
+        return Prepared(kind, body, applied_hash(body), owned, by_label)
 
-    def apply(
-        self, prepared: Prepared, owner: Object, *, force: bool, live: bool, timeout: Callable[[], float]
-    ) -> tuple[Object, bool]:
+    def apply(self, prepared: Prepared, owner: Object, *, force: bool, live: bool, timeout: Callable[[], float]) -> Applied:
         """Make a child as desired.
 
         Args:
@@ -111,18 +153,14 @@ class Applier:
             live: compare with the server's copy, not the cache's.
             timeout: gives the seconds the next call may take, and raises when there are none left.
 
-        Returns:
-            The child as it is now, and whether anything was written.
-
         Raises:
             AlreadyOwned: another object controls it.
             TemporaryError: it is about to go with a former owner.
             UsageError: it would outlive its owner, which is being deleted.
             ApiError: the server refused it.
         """
-        kind, body = prepared.kind, prepared.body
-        digest = applied_hash(body)
-        before = self._before(kind, key_of(body), timeout, live=live)
+        kind, body, digest, key = prepared.kind, prepared.body, prepared.digest, prepared.key
+        before = self._before(kind, key, timeout, live=live)
         if before is None:
             if prepared.by_label and is_deleting(owner):
                 raise UsageError(f"apply: {describe(owner)} is being deleted: {describe(body)}, made now, would outlive it")
@@ -130,7 +168,12 @@ class Applier:
             if prepared.owned:
                 check_adoption(before, owner, self._caches.own.resource, self._marks)
             if self._holds(kind, body, digest, before):
-                return before, False
+                return Applied(before)
+            wait = self._loops.wait(kind, key, digest)
+            if wait:
+                return Applied(before, again=wait)
+        if before is not None and self._loops.count(kind, key, digest):
+            self._tell_loop(kind, body, before, owner, timeout)
         answer = self._client.patch(
             kind,
             name_of(body),
@@ -142,7 +185,7 @@ class Applier:
             timeout=timeout(),
         )
         self._learn(kind, body, digest, before, answer)
-        return answer, True
+        return Applied(answer, written=True)
 
     def _before(self, kind: Resource, key: str, timeout: Callable[[], float], *, live: bool) -> Object | None:
         """The child as the cache holds it; where it holds too little, as the server does: a read is cheaper than a write."""
@@ -157,29 +200,47 @@ class Applier:
         except NotFound:
             return None
 
-    def _holds(self, kind: Resource, prepared: Object, digest: str, live: Object) -> bool:
+    def _holds(self, kind: Resource, desired: Object, digest: str, live: Object) -> bool:
         if annotation_of(live, self._marks.applied) != digest:
             return False
+        if first_difference(desired, live) is None:
+            return True
         with self._lock:
-            if self._settled.get((kind, key_of(prepared))) == (digest, resource_version_of(live)):
-                return True
-        return not difference(prepared, live)
+            settled = self._settled.get((kind, key_of(desired)))
+        return settled is not None and settled == (digest, applied_hash(projection(desired, live)))
 
-    def _learn(self, kind: Resource, prepared: Object, digest: str, live: Object | None, answer: Object) -> None:
-        path = difference(prepared, answer)
+    def _tell_loop(self, kind: Resource, body: Object, before: Object, owner: Object, timeout: Callable[[], float]) -> None:
+        """Say which field is changed back, and by whom: in the log, in a metric, and on the owner."""
+        path = first_difference(body, before) or ("metadata", "annotations", self._marks.applied)
+        try:  # the cache does not keep who holds what
+            live = self._client.get(kind, name_of(body), namespace_of(body) or None, timeout=timeout())
+            rivals = holders(live, path, besides=self._marks.manager)
+        except (ApiError, ConnectionFailed):
+            rivals = []
+        whom = f"by {' and '.join(rivals)}" if rivals else "by an admission webhook, or by a program that does not say who it is"
+        text = (
+            f"{describe(body)}: {show_path(path)} is changed back again and again, {whom}. It is applied at most once in "
+            f"{LONGEST_DELAY:g} s from now on; leave the field to one of the two"
+        )
+        self._counted.inc(self._controller, kind.group_resource)
+        _log.warning("%s: %s", self._controller, text)
+        self._recorder.record(owner, controller=self._marks.manager, reason="UpdateLoop", note=text, warning=True)
+
+    def _learn(self, kind: Resource, body: Object, digest: str, before: Object | None, answer: Object) -> None:
+        """Remember the form in which the server holds what it was given, where that is another."""
+        path = difference(body, answer)
         if not path:
             return
-        key = key_of(prepared)
         with self._lock:
-            self._settled[kind, key] = (digest, resource_version_of(answer))
-            self._settled.move_to_end((kind, key))
+            self._settled[kind, key_of(body)] = (digest, applied_hash(projection(body, answer)))
+            self._settled.move_to_end((kind, key_of(body)))
             while len(self._settled) > _REMEMBERED:
                 self._settled.popitem(last=False)
             told = (kind, path) in self._told
             self._told.add((kind, path))
-        if not told and live is not None and resource_version_of(live) == resource_version_of(answer):
+        if not told and before is not None and resource_version_of(before) == resource_version_of(answer):
             _log.warning(
                 "%s: the API server stores %s in another form than it is applied; write it as the server does, to save a write",
-                describe(prepared),
+                describe(body),
                 path,
             )

@@ -11,13 +11,13 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeAlias
 
 from operator_kit.codec import clone, dumps
 from operator_kit.errors import UsageError
 from operator_kit.objects import Object, Resource, describe, namespace_of
 
-__all__ = ["applied_hash", "difference", "prepare", "with_hash"]
+__all__ = ["Path", "applied_hash", "difference", "first_difference", "prepare", "projection", "show_path", "with_hash"]
 
 _SUFFIXES = {
     "n": Decimal("1e-9"),
@@ -41,7 +41,11 @@ _SUFFIXES = {
 _QUANTITY_MAPS = frozenset({"limits", "requests", "capacity", "allocatable", "hard", "overhead"})
 _QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor", "averageValue"})
 # Lists in metadata that others add to beside us: ours must be in them, and more may be.
-_SHARED_LISTS = frozenset({"metadata.ownerReferences", "metadata.finalizers"})
+_SHARED_LISTS = frozenset({"ownerReferences", "finalizers"})
+_ROOT, _METADATA, _DEEPER = range(3)
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Where a field is: keys, and positions in lists."""
 
 
 def prepare(desired: Mapping[str, Any], kind: Resource, owner: Mapping[str, Any]) -> Object:
@@ -92,50 +96,87 @@ def _ordered(value: Any) -> Any:
 
 
 def with_hash(prepared: Object, annotation: str, digest: str) -> Object:
-    """The prepared object with the annotation that lets the next apply be skipped. Changes what it is given."""
-    annotations = prepared["metadata"].get("annotations") or {}
-    prepared["metadata"]["annotations"] = {**annotations, annotation: digest}
-    return prepared
+    """The prepared object with the annotation that lets the next apply be skipped."""
+    meta = prepared["metadata"]
+    return {**prepared, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), annotation: digest}}}
 
 
 def difference(desired: Any, live: Any) -> str:
-    """The path of the first desired field that does not hold in the live object, or the empty text when all hold.
+    """The path of the first desired field that does not hold in the live object, or the empty text; see `first_difference`."""
+    return show_path(first_difference(desired, live))
+
+
+def first_difference(desired: Any, live: Any) -> Path | None:
+    """Where the first desired field is that does not hold in the live object, or None when all hold.
 
     A live object may have more: defaults, what others set. A field that is desired empty may be absent. Lists must have the same
     length and hold item by item (their items may have more fields), except those of the metadata that others add to.
     """
-    return _difference(desired, live, "", quantity=False)
+    return _difference(desired, live, _ROOT, quantity=False)
 
 
-def _difference(desired: Any, live: Any, path: str, *, quantity: bool) -> str:
+def show_path(path: Path | None) -> str:
+    """`spec.template.spec.containers[0].image`; the empty text for None."""
+    if path is None:
+        return ""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".") or "."
+
+
+def _difference(desired: Any, live: Any, depth: int, *, quantity: bool) -> Path | None:
+    """The path is put together on the way back: where nothing differs, none is made."""
     if isinstance(desired, dict):
         if not isinstance(live, dict):
-            return "" if not desired and live is None else path or "."
+            return None if not desired and live is None else ()
         for key, value in desired.items():
-            below = f"{path}.{key}" if path else str(key)
+            other = live.get(key)
+            if depth == _METADATA and key in _SHARED_LISTS:
+                if not _contains(other, value):
+                    return (key,)
+                continue
+            below = _METADATA if depth == _ROOT and key == "metadata" else _DEEPER
             measured = quantity or (isinstance(value, dict) and key in _QUANTITY_MAPS) or key in _QUANTITY_FIELDS
-            found = _difference(value, live.get(key), below, quantity=measured)
-            if found:
-                return found
-        return ""
+            found = _difference(value, other, below, quantity=measured)
+            if found is not None:
+                return (str(key), *found)
+        return None
     if isinstance(desired, list | tuple):
         if not isinstance(live, list):
-            return "" if not desired and live is None else path
-        if path in _SHARED_LISTS:
-            missing = [item for item in desired if not any(not difference(item, other) for other in live)]
-            return path if missing else ""
+            return None if not desired and live is None else ()
         if len(desired) != len(live):
-            return path
+            return ()
         for position, (item, other) in enumerate(zip(desired, live, strict=True)):
-            found = _difference(item, other, f"{path}[{position}]", quantity=quantity)
-            if found:
-                return found
-        return ""
+            found = _difference(item, other, _DEEPER, quantity=quantity)
+            if found is not None:
+                return (position, *found)
+        return None
     if live is None:
-        return "" if not desired else path  # absent: what the server leaves out when it is empty, zero or false
+        return () if desired else None  # absent: what the server leaves out when it is empty, zero or false
     if isinstance(desired, bool) is not isinstance(live, bool) or desired != live:
-        return "" if quantity and _same_quantity(desired, live) else path
-    return ""
+        return None if quantity and _same_quantity(desired, live) else ()
+    return None
+
+
+def _contains(live: Any, desired: Any) -> bool:
+    """Whether all that is desired is in a list that others add to as well."""
+    if not desired:
+        return True
+    return isinstance(live, list) and all(any(first_difference(item, other) is None for other in live) for item in desired)
+
+
+def projection(desired: Any, live: Any, depth: int = 0) -> Any:
+    """What stands in the live object where something is desired: two live objects with equal ones hold equally much of it."""
+    if isinstance(desired, dict) and isinstance(live, dict):
+        out = {}
+        for key, value in desired.items():
+            if depth == _METADATA and key in _SHARED_LISTS:
+                out[key] = _contains(live.get(key), value)
+            else:
+                below = _METADATA if depth == _ROOT and key == "metadata" else _DEEPER
+                out[key] = projection(value, live.get(key), below)
+        return out
+    if isinstance(desired, list | tuple) and isinstance(live, list) and len(desired) == len(live):
+        return [projection(item, other, _DEEPER) for item, other in zip(desired, live, strict=True)]
+    return live
 
 
 def _same_quantity(one: Any, other: Any) -> bool:

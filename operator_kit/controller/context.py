@@ -22,6 +22,7 @@ from operator_kit.errors import DeadlineExceeded, UsageError
 from operator_kit.objects import (
     Object,
     Resource,
+    describe,
     join_key,
     key_of,
     metadata_of,
@@ -158,15 +159,19 @@ class Context:
         return self._apply(self._scope.applier.prepare(desired, self._run.obj, owned=owned), force=force)
 
     def _apply(self, prepared: Prepared, *, force: bool) -> Object:
-        answer, written = self._scope.applier.apply(
-            prepared, self._run.obj, force=force, live=self._run.live, timeout=self._timeout
-        )
-        child = (prepared.kind, key_of(answer))
-        self._run.applied.add(child)
-        if written:
-            self._run.writes.append(Write(*child, uid_of(answer), resource_version_of(answer)))
-            self.log.debug("applied %s %s", prepared.kind.kind, child[1])
-        return answer
+        run, child = self._run, (prepared.kind, prepared.key)
+        if run.applied.setdefault(child, prepared.digest) != prepared.digest:
+            raise UsageError(
+                f"apply: {describe(prepared.body)} is applied twice in one run, and differently: it would never come to rest; "
+                f"put what is wanted of it into one apply"
+            )
+        applied = self._scope.applier.apply(prepared, run.obj, force=force, live=run.live, timeout=self._timeout)
+        if applied.again:
+            run.again = min(run.again or applied.again, applied.again)
+        if applied.written:
+            run.writes.append(Write(*child, uid_of(applied.child), resource_version_of(applied.child)))
+            self.log.debug("applied %s %s", prepared.kind.kind, prepared.key)
+        return applied.child
 
     def apply_set(self, desired: Iterable[Mapping[str, Any]], *, name: str = "children", force: bool = True) -> Objects:
         """Make the children of this object those that are desired: apply each, then delete those that are not desired any more.

@@ -140,7 +140,7 @@ class Controller:
             controller=made.name,
             client=self._client,
             caches=caches,
-            applier=Applier(self._client, caches, marks),
+            applier=Applier(self._client, caches, marks, self._recorder, clock=self._clock, metrics=self._metrics),
             recorder=self._recorder,
             clock=self._clock,
             stopping=self.stopping,

@@ -22,7 +22,7 @@ from operator_kit.controller.aio import AsyncRun, LoopThread, is_async
 from operator_kit.controller.async_context import AsyncContext
 from operator_kit.controller.context import Context
 from operator_kit.controller.finalizers import add_finalizer, finalizers_of, remove_finalizer
-from operator_kit.controller.outcome import Action, Decision, decide, describe_error
+from operator_kit.controller.outcome import Action, Decision, Result, decide, describe_error
 from operator_kit.controller.registered import Reconciler
 from operator_kit.controller.scope import Run, Scope, Write
 from operator_kit.controller.sets import delete_by_label
@@ -114,6 +114,9 @@ class Runner:
         run = Run(obj, log, attempt, deadline, reason, live)
         try:
             decision = self._run(run, renew=live or renew)
+            if run.again and decision.action in {Action.FORGET, Action.AFTER}:
+                delay = min(run.again, decision.delay or run.again)
+                decision = decide(Result(requeue_after=delay))
             known = [
                 write for write in run.known(obj, scope.caches.own.resource) if scope.caches.shows(write.resource, write.key)
             ]

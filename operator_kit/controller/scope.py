@@ -61,7 +61,8 @@ class Run:
     reason: str = ""
     live: bool = False  # the caches are behind this object's own writes: everything is read from the server
     writes: list[Write] = field(default_factory=list)
-    applied: set[tuple[Resource, str]] = field(default_factory=set)  # the children that were wanted in this run, written or not
+    applied: dict[tuple[Resource, str], str] = field(default_factory=dict)  # the children that were wanted, with their hash
+    again: float = 0.0  # seconds after which a child must be applied that was held back now
     read: set[Resource] = field(default_factory=set)  # the kinds of which the author's function saw what it did not write itself
     given: str = ""  # the version of the object that the author's function was given
     over: bool = False

@@ -15,7 +15,7 @@ from operator_kit.cache import Entry
 from operator_kit.cache.records import encode
 from operator_kit.controller.ownership import annotation_of, belongs, owner_value
 from operator_kit.errors import UsageError
-from operator_kit.objects import Object, Resource, describe, key_of, uid_of
+from operator_kit.objects import Object, Resource, describe, uid_of
 
 if TYPE_CHECKING:
     from operator_kit.controller.applier import Prepared
@@ -73,7 +73,7 @@ def apply_set(
         child = scope.applier.prepare(obj, run.obj, owned=True, member_of=name)
         if not any(lister.resource == child.kind for lister in scope.caches.owned):
             raise UsageError(f"apply_set: {describe(child.body)} could not be found again: declare owns=[{str(child.kind)!r}]")
-        if wanted.setdefault((child.kind, key_of(child.body)), child) is not child:
+        if wanted.setdefault((child.kind, child.key), child) is not child:
             raise UsageError(f"apply_set: {describe(child.body)} is given twice")
     live: dict[tuple[Resource, str], Object] = {}
     for identity, child in sorted(wanted.items(), key=lambda item: rank(item[1].kind)):

@@ -1,0 +1,116 @@
+"""Endless updates: a child that is put right again and again, because somebody else changes it back each time.
+
+Two controllers that fight over a field, or a program that rewrites what it is given, would have a child applied as fast as the
+watches tell of it. Nobody notices but the API server. So repeated applies of the same content are counted, a loop is told once,
+and from then on the child is applied at a slower and slower pace, down to once in a minute. It is never given up.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from operator_kit.clock import Clock
+from operator_kit.controller.children import Path
+from operator_kit.objects import Object, Resource, metadata_of
+
+__all__ = ["FIRST_DELAY", "LONGEST_DELAY", "REPAIRS", "WINDOW", "UpdateLoops", "holders"]
+
+REPAIRS = 5
+"""How often a child must be applied with the same content, within the window, to count as a loop."""
+WINDOW = 900.0
+"""Seconds in which that must happen; and after which a loop that has ended is forgotten."""
+FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
+"""Seconds between applies in a loop: the first, doubled with each to the longest."""
+
+_REMEMBERED = 4096
+
+
+@dataclass(slots=True)
+class _Repairs:
+    digest: str = ""
+    times: tuple[float, ...] = ()  # of the last applies
+    delay: float = 0.0
+    told: bool = False
+
+
+class UpdateLoops:
+    """Counts repairs for one controller. Thread-safe."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._repairs: OrderedDict[tuple[Resource, str], _Repairs] = OrderedDict()  # under the lock
+
+    def wait(self, kind: Resource, key: str, digest: str) -> float:
+        """Seconds that this content must wait before it is applied to the child again; 0 outside of a loop."""
+        with self._lock:
+            repairs = self._repairs.get((kind, key))
+            if repairs is None or repairs.digest != digest or not repairs.delay:
+                return 0.0
+            return max(0.0, repairs.times[-1] + repairs.delay - self._clock.monotonic())
+
+    def count(self, kind: Resource, key: str, digest: str) -> bool:
+        """A child that exists is about to be applied with this content. Returns whether that is a loop, and news."""
+        now = self._clock.monotonic()
+        with self._lock:
+            repairs = self._repairs.get((kind, key))
+            if repairs is None or repairs.digest != digest or now - repairs.times[-1] > WINDOW:
+                repairs = self._repairs[kind, key] = _Repairs(digest)
+            self._repairs.move_to_end((kind, key))
+            while len(self._repairs) > _REMEMBERED:
+                self._repairs.popitem(last=False)
+            repairs.times = (*repairs.times, now)[-REPAIRS:]
+            looping = len(repairs.times) == REPAIRS and now - repairs.times[0] <= WINDOW
+            repairs.delay = min(LONGEST_DELAY, max(FIRST_DELAY, repairs.delay * 2)) if looping else 0.0
+            news = looping and not repairs.told
+            repairs.told = repairs.told or looping
+            return news
+
+    def __len__(self) -> int:
+        return len(self._repairs)
+
+
+def holders(obj: Mapping[str, Any], path: Path, *, besides: str) -> list[str]:
+    """The field managers, other than `besides`, that hold a field of an object that was read with its `managedFields`."""
+    found: dict[str, None] = {}
+    for entry in metadata_of(obj).get("managedFields") or []:
+        manager = str(entry.get("manager") or "")
+        if manager and manager != besides and _holds(entry.get("fieldsV1") or {}, path, obj):
+            found[manager] = None
+    return list(found)
+
+
+def _holds(fields: Object, path: Iterable[str | int], live: Any) -> bool:
+    """Whether a set of fields reaches down to a path, or to something above it that is held as a whole."""
+    for part in path:
+        if not fields or set(fields) == {"."}:
+            return bool(fields)
+        if isinstance(part, str):
+            live = live.get(part) if isinstance(live, dict) else None
+            below = fields.get(f"f:{part}")
+        else:
+            live = live[part] if isinstance(live, list) and part < len(live) else None
+            below = next((value for name, value in fields.items() if _is_item(name, live)), None)
+        if below is None:
+            return False
+        if not below:
+            return True
+        fields = below
+    return True
+
+
+def _is_item(name: str, item: Any) -> bool:
+    """Whether the name of a list's item in a set of fields (`k:{"name":"web"}`, `v:"text"`) means this one."""
+    kind, _, text = name.partition(":")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    if kind == "k":
+        return isinstance(item, dict) and all(item.get(field) == wanted for field, wanted in value.items())
+    return bool(kind == "v" and item == value)
