@@ -9,9 +9,9 @@ from operator_kit.clock import FakeClock
 from operator_kit.controller.children import first_difference, projection
 from operator_kit.controller.loops import FIRST_DELAY, LONGEST_DELAY, REPAIRS, WINDOW, UpdateLoops, holders
 from operator_kit.objects import Object
-from operator_kit.testing import Cluster, NotSettled, OperatorWrites, RunningOperator, StartOperator, assert_event, assert_object
+from operator_kit.testing import Cluster, OperatorWrites, RunningOperator, StartOperator, assert_event, assert_object
 from tests.controller.fakes import CONFIG_MAP
-from tests.controller.teams import config_map, crd, team, teams
+from tests.controller.teams import config_map, crd, team, teams, wait_failing
 
 KEY = "default/a"
 
@@ -208,8 +208,7 @@ def test_a_controller_that_applies_a_child_in_two_forms_is_told_so(world: Cluste
 
     world.create(team())
     running = operator(teams(function, owns=["v1/ConfigMap"]))
-    with pytest.raises(NotSettled, match="ConfigMap default/a is applied twice in one run, and differently"):
-        running.settle(timeout=0.3)
+    wait_failing(running, "ConfigMap default/a is applied twice in one run, and differently")
     assert_object(world.get("v1/ConfigMap", "a"), {"data": {"made": "by operator-kit"}})
 
 

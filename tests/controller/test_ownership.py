@@ -12,7 +12,6 @@ from operator_kit.errors import AlreadyOwned, UsageError
 from operator_kit.objects import Object, owner_reference
 from operator_kit.testing import (
     Cluster,
-    NotSettled,
     OperatorFaults,
     OperatorWrites,
     StartOperator,
@@ -20,7 +19,7 @@ from operator_kit.testing import (
     assert_event,
     assert_object,
 )
-from tests.controller.teams import FINALIZER, config_map, crd, namespace, team, teams
+from tests.controller.teams import FINALIZER, config_map, crd, namespace, team, teams, wait_failing
 
 
 @pytest.fixture
@@ -74,8 +73,7 @@ def test_what_another_controls_is_refused_by_name_and_left_as_it_is(
     before = world.create(child)
     made = world.create(team())
     running = operator(teams(one_child, owns=["v1/ConfigMap"]))
-    with pytest.raises(NotSettled, match=r"ConfigMap default/child is controlled by ConfigMap rival \(v1\) and is left alone"):
-        running.settle(timeout=0.3)
+    wait_failing(running, r"ConfigMap default/child is controlled by ConfigMap rival \(v1\) and is left alone")
     assert world.get("v1/ConfigMap", "child") == before
     assert [line for line in writes.take() if "configmaps" in line] == []
     assert_condition(world.get("Team", "red"), "Reconciled", False, reason="AlreadyOwned")
@@ -122,8 +120,7 @@ def test_an_owner_made_anew_under_its_name_waits_for_the_child_of_the_former_one
     left = world.create(child)
     world.create(team())
     running = operator(teams(one_child, owns=["v1/ConfigMap"]))
-    with pytest.raises(NotSettled, match="belongs to a former Team red and is about to be collected"):
-        running.settle(timeout=0.3)
+    wait_failing(running, "belongs to a former Team red and is about to be collected")
     world.patch("v1/ConfigMap", "child", {"metadata": {"finalizers": None}})
     running.settle()
     found = world.get("v1/ConfigMap", "child")
@@ -245,8 +242,7 @@ def test_the_owner_stays_while_they_cannot_be_deleted(world: Cluster, operator: 
     running = operator(teams(child_elsewhere, **ELSEWHERE)).settle()
     with faults.during("status", verb="delete", resource="configmaps", code=403):
         world.delete("Team", "red")
-        with pytest.raises(NotSettled, match="Forbidden"):
-            running.settle(timeout=0.3)
+        wait_failing(running, "Forbidden")
         found = world.get("Team", "red")
         assert found is not None
         assert found["metadata"]["finalizers"] == [FINALIZER]
@@ -278,8 +274,7 @@ def test_what_another_owner_has_by_label_is_refused_by_name(world: Cluster, oper
     world.create(team("blue"))
     running = operator(teams(child_elsewhere, **ELSEWHERE)).settle()
     world.create(team("red"))
-    with pytest.raises(NotSettled, match="ConfigMap elsewhere/child belongs to Team default/blue and is left alone"):
-        running.settle(timeout=0.3)
+    wait_failing(running, "ConfigMap elsewhere/child belongs to Team default/blue and is left alone")
     world.delete("Team", "blue")
     running.settle()
     assert_object(
@@ -317,8 +312,7 @@ def test_a_label_that_was_copied_makes_nobody_a_child(world: Cluster, operator: 
 def test_a_namespace_that_is_not_watched_is_no_place_for_a_child(world: Cluster, operator: StartOperator) -> None:
     world.create(team())
     running = operator(teams(child_elsewhere, **ELSEWHERE), namespace=["default"])
-    with pytest.raises(NotSettled, match=r"does not see the namespace elsewhere.*give it with --namespace"):
-        running.settle(timeout=0.3)
+    wait_failing(running, r"does not see the namespace elsewhere.*give it with --namespace")
 
 
 def test_no_child_by_label_is_made_for_an_owner_that_is_being_deleted(world: Cluster, operator: StartOperator) -> None:
