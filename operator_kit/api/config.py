@@ -114,8 +114,13 @@ def _in_pod(directory: Path) -> Source:
     namespace = "default"
     path = directory / "namespace"
     if path.exists():
-        namespace = path.read_text(encoding="utf-8").strip() or namespace
-    return Source("the pod's service account", namespace=namespace, service_account=directory, renewable=True)
+        try:
+            namespace = path.read_text(encoding="utf-8").strip() or namespace
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(f"the pod's service account: {path} cannot be read: {exc}") from None
+    # Both are renewed under a running pod: the token within the hour, the authority when the cluster's is replaced.
+    files = (directory / "token", directory / "ca.crt")
+    return Source("the pod's service account", namespace=namespace, files=files, service_account=directory, renewable=True)
 
 
 def _from_files(paths: list[Path], context: str, origin: str) -> Source:

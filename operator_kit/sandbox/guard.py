@@ -85,7 +85,10 @@ class Guard:
         if len(parts) != 4 or not isinstance(expires, int) or expires < self._world.clock.now().timestamp():
             return None
         account = self._world.storage.store("serviceaccounts").get(f"{parts[2]}/{parts[3]}")
-        return service_account(parts[2], parts[3], account.uid) if account is not None else None
+        bound = (claims.get("kubernetes.io") or {}).get("serviceaccount") or {}
+        if account is None or bound.get("uid") != account.uid:  # deleted, or another that took its name
+            return None
+        return service_account(parts[2], parts[3], account.uid)
 
     # ------------------------------------------------------------------ may they
 

@@ -98,6 +98,9 @@ def token_request(world: World, info: RequestInfo, obj: Object) -> Object:
     audiences = spec.get("audiences") or [_AUDIENCE]
     issued = int(world.clock.now().timestamp())
     claims = {"sub": subject, "aud": audiences, "iat": issued, "exp": issued + seconds, "jti": new_uid(), "iss": "sandbox"}
+    account = world.storage.store("serviceaccounts").get(f"{info.namespace}/{info.name}")
+    if account is not None:
+        claims["kubernetes.io"] = {"namespace": info.namespace, "serviceaccount": {"name": info.name, "uid": account.uid}}
     signed = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_part(claims)}"
     token = f"{signed}.{_signature(signed)}"
     return {

@@ -99,11 +99,13 @@ def test_a_pods_token_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         source = config.find(service_account=tmp_path, environ={"KUBERNETES_SERVICE_HOST": "x", "HOME": str(tmp_path)})
         client = Client(Transport(lambda: source, clock=clock, pool_size=2, user_agent="x"), clock=clock, request_timeout=30)
         assert client.namespace == "here"
-        (tmp_path / "token").write_text("new")
         with pytest.raises(Unauthorized):
-            client.get(CM, "a", "default")  # loaded a moment ago: not again so soon
-        clock.advance(11)
-        client.get(CM, "a", "default")
+            client.get(CM, "a", "default")  # loaded a moment ago, and nothing has changed since
+        (tmp_path / "token").write_text("newer")
+        with pytest.raises(Unauthorized):
+            client.get(CM, "a", "default")
+        (tmp_path / "token").write_text("new")
+        client.get(CM, "a", "default")  # what has changed is read at once
         client.close()
 
 

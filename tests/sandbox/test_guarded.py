@@ -115,6 +115,9 @@ def test_the_token_of_a_deleted_account_is_worth_nothing(guarded: Sandbox) -> No
     assert call(guarded, "GET", MAPS, token=token)[0] == 200
     assert call(guarded, "DELETE", "/api/v1/namespaces/default/serviceaccounts/op", token=admin(guarded))[0] == 200
     assert call(guarded, "GET", MAPS, token=token)[0] == 401
+    again = {"metadata": {"name": "op"}}
+    assert call(guarded, "POST", "/api/v1/namespaces/default/serviceaccounts", again, admin(guarded))[0] == 201
+    assert call(guarded, "GET", MAPS, token=token)[0] == 401  # it is another account, whatever its name
 
 
 def test_reviews_say_what_would_be_decided(guarded: Sandbox) -> None:
