@@ -15,7 +15,7 @@ CONTAINER_TOOL ?= docker
 KUBECTL        ?= kubectl
 # The official client's versions that are supported, and the tests of what stands on it.
 CLIENTS      ?= 35 36.0.3 37
-CLIENT_TESTS ?= tests/api tests/cache/test_table.py tests/leader/test_lease_api.py tests/integration
+CLIENT_TESTS ?= tests/api tests/cache/test_table.py tests/leader/test_lease_api.py
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))

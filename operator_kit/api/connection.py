@@ -49,6 +49,11 @@ class _Scoped(HTTPConnection):
 
     _held: list[bytes] | None = None
 
+    def __del__(self) -> None:
+        # Lost, as when its thread is killed in the middle of the pool's code: its socket must not stay open.
+        if getattr(self, "sock", None) is not None:
+            self.close()
+
     def _new_conn(self) -> socket.socket:
         """As urllib3's, except that the socket is known to the scope while it is still connecting."""
         scope = current_scope()
@@ -76,6 +81,9 @@ class _Scoped(HTTPConnection):
             except OSError as exc:
                 sock.close()
                 failure = exc
+            except BaseException:  # the thread is being ended
+                sock.close()
+                raise
             else:
                 return sock
         if isinstance(failure, TimeoutError):

@@ -136,6 +136,17 @@ class Stream:
         self._scope.close()
 
 
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The whole body. Whatever ends it before, also an exception put into this thread from outside: the connection is closed."""
+    try:
+        data: bytes = response.read()
+        response.release_conn()
+    except BaseException:
+        response.close()
+        raise
+    return data
+
+
 def _failure(exc: BaseException, request: Request, host: str, scope: Scope) -> OperatorKitError:
     if request.cancelled:  # the failure is our own doing
         return Cancelled(f"{request} was cancelled")
@@ -194,10 +205,8 @@ class Transport:
         try:
             response = self._open(request, scope, total=request.timeout)
             try:
-                data: bytes = response.read()
-                response.release_conn()
+                data = _read(response)
             except FAILURES as exc:
-                response.close()
                 raise _failure(exc, request, self.host, scope) from exc
             self.metrics.received(request.method, self.address, len(data))
             return data
@@ -273,12 +282,7 @@ class Transport:
                 scope.lookup = None
 
     def _error(self, response: urllib3.BaseHTTPResponse, request: Request, link: _Link) -> ApiError:
-        try:
-            raw = response.read()
-            response.release_conn()
-        except FAILURES:
-            response.close()
-            raise
+        raw = _read(response)
         self.metrics.received(request.method, link.address, len(raw))
         document: Any = None
         with suppress(ValueError):  # a proxy in between answers in HTML: its text will do

@@ -391,6 +391,29 @@ def test_a_cancelled_caller_sends_nothing_more(serve: Serve) -> None:
     assert server.asked == []
 
 
+@pytest.mark.parametrize("moment", ["connecting", "taking a kept connection", "reading the answer", "reading a refusal"])
+def test_a_thread_that_is_killed_leaves_no_socket_open(serve: Serve, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([200, 404] if moment == "reading a refusal" else [200, 200])
+    _, client = serve(lambda asked, peer: peer.status(next(answers)))
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise SystemExit  # as it comes from outside, at any point
+
+    class Killed(socket.socket):
+        connect = killed
+
+    if moment == "connecting":
+        monkeypatch.setattr("operator_kit.api.connection.socket.socket", Killed)
+    else:
+        client.get(CM, "a", "default")
+        reading, taking = "urllib3.response.HTTPResponse.read", "urllib3.connectionpool.is_connection_dropped"
+        monkeypatch.setattr(reading if "reading" in moment else taking, killed)
+    with pytest.raises(SystemExit):
+        client.get(CM, "a", "default", retries=False)
+    monkeypatch.undo()
+    gc.collect()  # a socket that nobody closed would be a warning here, and a warning is an error
+
+
 def test_a_refusal_that_breaks_off_is_no_answer_and_gives_its_connection_up(serve: Serve) -> None:
     def handler(asked: Asked, peer: Peer) -> None:
         peer.raw(b"HTTP/1.1 500 X\r\nContent-Length: 100\r\n\r\n{")
