@@ -136,6 +136,35 @@ def test_a_credential_plugin_is_asked(tmp_path: Path, serve: Serve) -> None:
     assert server.asked[0].headers["authorization"] == "Bearer from-plugin"
 
 
+def test_a_credential_plugin_is_asked_again_after_a_401(tmp_path: Path) -> None:
+    plugin, token = tmp_path / "plugin", tmp_path / "token"
+    token.write_text("old")
+    credential = '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "%s"}}'
+    plugin.write_text(f"#!/bin/sh\nprintf '{credential}' \"$(cat {token})\"\n")
+    plugin.chmod(0o700)
+
+    def handler(asked: Asked, peer: Peer) -> None:
+        if asked.headers.get("authorization") == "Bearer new":
+            ok(asked, peer)
+        else:
+            peer.status(401, "Unauthorized")
+
+    from operator_kit.api import config
+    from operator_kit.api.transport import Transport
+
+    execute = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    with ScriptedServer(handler) as server:
+        clock = FakeClock()
+        source = config.from_dict(server.kubeconfig(exec=execute))
+        client = Client(Transport(lambda: source, clock=clock, pool_size=2, user_agent="x"), clock=clock, request_timeout=30)
+        token.write_text("new")
+        with pytest.raises(Unauthorized):
+            client.get(CM, "a", "default")  # it was asked a moment ago: not again so soon
+        clock.advance(11)
+        client.get(CM, "a", "default")
+        client.close()
+
+
 # -- errors ---------------------------------------------------------------------------------------------------------------------
 
 

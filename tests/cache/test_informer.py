@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -370,6 +371,21 @@ def test_pauses_double_to_the_cap_and_start_anew_only_after_two_minutes_without_
     clock.advance(120.1)
     assert backoff.well
     assert backoff.next() <= 0.8
+
+
+def test_the_next_resync_is_jittered_by_a_tenth() -> None:
+    inf = informer()
+    clock = inf.reflector._clock
+    moments = []
+    for version in range(10, 60):
+        inf.reflector._listed({}, str(version))
+        moments.append(inf.reflector._resync_at - clock.monotonic())
+    assert 1800 * 0.9 - 1 <= min(moments) < 1800 * 0.95
+    assert 1800 * 1.05 < max(moments) <= 1800 * 1.1
+    client = Client.from_kubeconfig_dict(NOWHERE)
+    never = Informer(client, Selection(CM), settings=ReflectorSettings(resync=0), clock=Clock())
+    never.reflector._listed({}, "10")
+    assert never.reflector._resync_at == math.inf
 
 
 def test_nothing_would_ever_be_seen_without_a_watch_and_without_a_resync() -> None:
