@@ -240,6 +240,12 @@ def test_the_pods_ports_mounts_and_probes_fit_each_other(switch: str) -> None:
             assert {port["targetPort"] for port in obj["spec"]["ports"]} <= set(ports)
 
 
+@pytest.mark.parametrize("switch", ["defaults", "rules", "namespaced", "hatches", "placed"])
+def test_what_is_rendered_can_be_read(switch: str) -> None:
+    for path, text in templates(SWITCHES[switch], api_versions=MONITORING).items():
+        assert not re.search(r"[ \t]+$", text, re.MULTILINE), path
+
+
 def test_without_a_lease_there_is_no_role_for_one() -> None:
     objects = rendered("no election")
     assert "--no-leader-elect" in arguments(objects)
