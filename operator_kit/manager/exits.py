@@ -25,6 +25,9 @@ class ExitCode(IntEnum):
     # What `operator-kit check` found; `run` waits for these.
     NOT_INSTALLED = 20
     NOT_ALLOWED = 21
+    # What `operator-kit release` met.
+    HELD = 22
+    NOT_RELEASED = 23
 
 
 MEANINGS: dict[ExitCode, str] = {
@@ -42,5 +45,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.LEASE_LOST: "with --leader-elect: the lease was lost",
     ExitCode.NOT_INSTALLED: "a kind is not installed",
     ExitCode.NOT_ALLOWED: "a permission is missing",
+    ExitCode.HELD: "an operator holds the lease, or it cannot be told; --force goes on",
+    ExitCode.NOT_RELEASED: "some finalizers could not be taken off",
 }
 """What each means, for `--help`. 128 and more: ended at once by a second signal, the signal's number added."""
