@@ -55,9 +55,9 @@ class Recording:
         self._target = {"job": "website", "namespace": "ops", "pod": pod}
         self._samples: list[dict[Key, float]] = []
 
-    def scrape(self, metrics: Registry, times: int = 1) -> None:
+    def scrape(self, metrics: Registry, times: int = 1, *, process: bool = False) -> None:
         """Keep what is exported now; several times, for what would be the same a minute later."""
-        text, _ = Exporter(metrics, process=False).render()
+        text, _ = Exporter(metrics, process=process).render()
         samples: dict[Key, float] = {}
         for family in text_string_to_metric_families(text.decode()):
             for sample in family.samples:
