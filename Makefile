@@ -6,6 +6,7 @@ READY  := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 SEEDS  ?= 200
 FIRST  ?= 0
+KILLS  ?= 10
 
 # The operator that docker-build makes and deploy runs (the example), and the base image it is made from.
 VERSION        := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -57,6 +58,9 @@ test-clients: $(CLIENTS:%=.venv-clients/%/.ready) ## The tests of the API room o
 
 simulate: $(READY) ## Leader election on fake clocks under partitions, pauses and faults: SEEDS=1000 of them, from FIRST=0
 	@$(BIN)/python -m tests.leader.simulate $(SEEDS) $(FIRST)
+
+failover: $(READY) ## Three replicas as processes, the leader killed KILLS=10 times during a load of changes; prints what came of it
+	@$(BIN)/python -m tests.failover --kills $(KILLS)
 
 chaos: $(READY) ## The example operator under random mixtures of faults: SEEDS=1000 of them, from FIRST=0
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)

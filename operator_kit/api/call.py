@@ -38,6 +38,7 @@ class Caller:
         self._timeout = request_timeout
         self._guard: Guard | None = None
         self._share: tuple[RateLimiter, str, Cancel | None] | None = None
+        self._interrupt: Cancel | None = None
 
     def guarded(self, guard: Guard) -> Self:
         """The same client, asking `guard` before each try how long it may take: for deadlines and for fencing.
@@ -62,6 +63,12 @@ class Caller:
     def metrics(self) -> RequestMetrics:
         """What was sent so far, by this client and its views together."""
         return self._transport.metrics
+
+    def interruptible(self, cancel: Cancel) -> Self:
+        """The same client, whose reads `cancel` ends unless they have another: for whose time is up. Writes are left alone."""
+        view = copy.copy(self)
+        view._interrupt = cancel  # noqa: SLF001  # this very class
+        return view
 
     @property
     def host(self) -> str:
@@ -98,6 +105,8 @@ class Caller:
         """Any request, for what the verbs do not cover. Returns the answer's body."""
         deadline = self._clock.monotonic() + (self._timeout if timeout is None else timeout)
         data = None if body is None else codec.dumps(body)
+        if cancel is None and method == "GET":
+            cancel = self._interrupt
 
         def budget() -> float:
             seconds = deadline - self._clock.monotonic()

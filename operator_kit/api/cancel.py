@@ -82,6 +82,12 @@ class Cancel:
         """Whether `cancel` was called."""
         return self.signal.is_set()
 
+    @property
+    def running(self) -> int:
+        """How many connections the calls that run have."""
+        with self._lock:
+            return len(self._sockets)
+
     def cancel(self) -> None:
         """End the calls that run and refuse those to come. Returns at once."""
         self.signal.set()

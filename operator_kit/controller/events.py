@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from operator_kit.clock import Clock
-from operator_kit.errors import AlreadyExists, ApiError, ConnectionFailed, NotFound
+from operator_kit.errors import AlreadyExists, ApiError, ConnectionFailed, NotFound, NotLeader
 from operator_kit.objects import Object, Resource, api_version_of, kind_of, name_of, namespace_of, resource_version_of, uid_of
 from operator_kit.threads import has_ended
 
@@ -254,7 +254,7 @@ class EventRecorder:
             self._client.create(EVENT, event, namespace=namespace, timeout=max(0.1, self._time_left()))
         except AlreadyExists:
             _log.debug("event %s/%s exists already", namespace, name)
-        except (ApiError, ConnectionFailed) as exc:
+        except (ApiError, ConnectionFailed, NotLeader) as exc:
             self._complain(identity, exc)
             return
         series = _Series(namespace, name, last=occurrence.moment, last_wall=occurrence.wall, written=occurrence.moment)
@@ -276,13 +276,13 @@ class EventRecorder:
             self._client.patch(EVENT, series.name, series.namespace, body, type="merge", timeout=max(0.1, self._time_left()))
         except NotFound:
             self._series.pop(identity, None)  # expired on the server: the next one begins a new event
-        except (ApiError, ConnectionFailed) as exc:
+        except (ApiError, ConnectionFailed, NotLeader) as exc:
             self._complain(identity, exc)
 
     def _complain(self, identity: _Identity, exc: Exception) -> None:
         """Once per kind of refusal as a warning: whoever may not write events hears it, and is not told at every reconcile."""
         kind = type(exc).__name__
-        level = logging.DEBUG if kind in self._refused else logging.WARNING
+        level = logging.DEBUG if kind in self._refused or isinstance(exc, NotLeader) else logging.WARNING
         self._refused.add(kind)
         _log.log(level, "event %s of %s could not be written: %s", identity.reason, identity.key, exc)
 

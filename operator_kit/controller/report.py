@@ -15,7 +15,15 @@ from typing import Any
 from operator_kit.clock import Clock
 from operator_kit.controller.blame import author_line
 from operator_kit.controller.outcome import Action, Decision, describe_error
-from operator_kit.errors import ConnectionFailed, OperatorKitError, PermanentError, ServerError, TemporaryError, TooManyRequests
+from operator_kit.errors import (
+    ConnectionFailed,
+    NotLeader,
+    OperatorKitError,
+    PermanentError,
+    ServerError,
+    TemporaryError,
+    TooManyRequests,
+)
 from operator_kit.observe.logging import BoundLogger
 from operator_kit.settings import format_duration
 
@@ -87,6 +95,8 @@ class FailureLog:
             return  # the same again and again: the 1st, 2nd, 4th, 8th, … time is enough to read
         if isinstance(error, ConnectionFailed | ServerError | TooManyRequests):
             self._server_trouble(log, text)
+        elif isinstance(error, NotLeader):
+            log.info("stopped before it was done: %s", text)  # the elector is about to end this work
         elif decision.action is Action.CONFLICT:
             log.debug("the object moved on meanwhile: %s%s", text, when)
         elif isinstance(error, TemporaryError):

@@ -36,6 +36,7 @@ from operator_kit.errors import (
     Invalid,
     InvalidObject,
     NotFound,
+    NotLeader,
     OperatorKitError,
     PermanentError,
     RateLimited,
@@ -278,7 +279,7 @@ class Runner:
             self._report(run, context, decision)
         else:
             name = type(exc).__name__
-            level = logging.DEBUG if name in self._kind.told or isinstance(exc, Conflict) else logging.WARNING
+            level = logging.DEBUG if name in self._kind.told or isinstance(exc, Conflict | NotLeader) else logging.WARNING
             self._kind.told.add(name)
             run.log.log(level, "the status could not be written after a failure: %s", exc)
             if report is not None:
@@ -311,8 +312,10 @@ class Runner:
 
 
 def _is_news(error: BaseException) -> bool:
-    """Whether the object's owner should hear of it: not of stale versions, nor of the API server's own troubles."""
-    return not isinstance(error, Conflict | ConnectionFailed | ServerError | TooManyRequests | RateLimited | Cancelled)
+    """Whether the object's owner should hear of it: not of stale versions, a lost lease, or the API server's own troubles."""
+    return not isinstance(
+        error, Conflict | ConnectionFailed | ServerError | TooManyRequests | RateLimited | Cancelled | NotLeader
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -38,6 +38,7 @@ __all__ = ["Manager"]
 TICK = 0.02  # seconds between two looks while something starts or ends, or idleness is waited for
 QUIET_TICK = 0.5
 CLOSE_TIMEOUT = 5.0  # seconds each for the caches, the events, the loop and the election to end
+LOST_CLOSE_TIMEOUT = 1.0  # the same when the lease is lost: there is no hurry, and nobody to wait for either
 
 _log = logging.getLogger("operator_kit.manager")
 
@@ -189,7 +190,8 @@ class Manager:
         if finished:
             self._hooks.shut_down(max(deadline, self._clock.monotonic() + CANCEL_GRACE))
             code, finished = self._let_finish([self._hooks], deadline, code)
-        patience = CLOSE_TIMEOUT if finished or code is not ExitCode.LEASE_LOST else 0.0
+        lost = code is ExitCode.LEASE_LOST
+        patience = CLOSE_TIMEOUT if not lost else LOST_CLOSE_TIMEOUT if finished else 0.0
         bound = self._binder.join(patience)
         cached = self.informers.stop(patience)
         if cached:
@@ -198,10 +200,10 @@ class Manager:
         looped = self._loop.stop(patience)
         if not looped:
             _log.critical("the loop of asynchronous reconcilers does not end: something in it blocks")
-            code = code if code is ExitCode.LEASE_LOST else ExitCode.STUCK
+            code = code if lost else ExitCode.STUCK
         if self.leadership is not None:
-            self.leadership.stop(release=finished and bound and cached and looped, timeout=patience)
-        self._everywhere.close(patience)
+            self.leadership.stop(release=finished and bound and cached and looped and not lost, timeout=patience)
+        self._everywhere.close(patience)  # writes the Events of what is not fenced, the end of the leadership among them
         _log.info("stopped")
         return code
 

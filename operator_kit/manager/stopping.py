@@ -1,4 +1,4 @@
-"""How work ends: what runs may finish, coroutines are cancelled when its time is up, and what remains is named."""
+"""How work ends: what runs may finish, coroutines and reads are cancelled when its time is up, and what remains is named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from operator_kit.settings import format_duration
 __all__ = ["CANCEL_GRACE", "Ending", "How", "name_overdue", "report_stop"]
 
 CANCEL_GRACE = 1.0
-"""Seconds a cancelled coroutine gets to end."""
+"""Seconds that what was cancelled gets to end."""
 
 _log = logging.getLogger("operator_kit.manager")
 
@@ -38,7 +38,7 @@ class Ending:
         """How far it is.
 
         Args:
-            patience: seconds until coroutines are cancelled.
+            patience: seconds until coroutines and reads are cancelled.
             limit: seconds until nothing may run any more.
         """
         if self.what.ended:
@@ -48,7 +48,7 @@ class Ending:
         if patience <= 0 and not self._cancelled:
             self._cancelled = True
             if not self.what.cancel():
-                return How.OVERDUE  # only threads are left, which nothing can cancel
+                return How.OVERDUE  # what runs is nothing that could be cancelled
         return How.WAITING
 
 
@@ -69,7 +69,8 @@ def report_stop(dropped: Sequence[Snapshot], running: int, timeout: float) -> No
     _log.info("stopping: %s", "; ".join(parts))
     for one in dropped:
         for entry in one.delayed:
-            why = f"failed {entry.failures} times" if entry.backoff else "asked to be looked at again"
+            times = "once" if entry.failures == 1 else f"{entry.failures} times"
+            why = f"failed {times}" if entry.backoff else "asked to be looked at again"
             _log.debug("dropped: %s %s, due in %s, %s", one.name, entry.key, format_duration(entry.seconds), why)
         more = one.delayed_count - len(one.delayed)
         if more > 0:

@@ -80,7 +80,7 @@ class Work:
         self._shared = shared
         self._bindings = bindings
         self.fence = fence
-        self._no_more_turns = Cancel(shared.clock)  # ends who waits for a turn under the rate limit
+        self._no_more = Cancel(shared.clock)  # ends reads, and who waits for a turn under the rate limit
         client = self._share("events")
         client = client if fence is None else client.guarded(fence.guard)
         self.recorder = EventRecorder(client, clock=shared.clock, timeout=shared.settings.request_timeout)
@@ -91,13 +91,13 @@ class Work:
     def _share(self, flow: str) -> Client:
         """The client for one who takes turns with others under the rate limit, if there is one."""
         shared = self._shared
-        return shared.client if shared.limiter is None else shared.client.limited(shared.limiter, flow, self._no_more_turns)
+        return shared.client if shared.limiter is None else shared.client.limited(shared.limiter, flow, self._no_more)
 
     def _task(self, made: Task) -> TaskRunner:
         shared = self._shared
         return TaskRunner(
             made,
-            self._share(made.name),
+            self._share(made.name).interruptible(self._no_more),
             limits=shared.limits(),
             loop=shared.loop,
             fence=self.fence,
@@ -128,7 +128,7 @@ class Work:
         shared = self._shared
         controller = Controller(
             binding.made,
-            self._share(binding.name),
+            self._share(binding.name).interruptible(self._no_more),
             binding.caches,
             self.recorder,
             limits=shared.limits(),
@@ -182,12 +182,13 @@ class Work:
         return [key for runnable in self.runnables for key in runnable.join(deadline)]
 
     def cancel(self) -> bool:
-        """Cancel the coroutines that still run, and the waits for a turn. Returns whether that can have ended anything.
+        """Cancel the coroutines, the reads and the waits for a turn that run still. Returns whether that can have ended anything.
 
-        Threads cannot be cancelled.
+        Threads cannot be cancelled, but what they ask of the API server can; a write is left to its own limit.
         """
-        self._no_more_turns.cancel()
-        return sum(runnable.cancel() for runnable in self.runnables) > 0 or self._shared.limiter is not None
+        reads = self._no_more.running
+        self._no_more.cancel()
+        return reads + sum(runnable.cancel() for runnable in self.runnables) > 0 or self._shared.limiter is not None
 
     def detach(self) -> None:
         """Hear of no more changes."""

@@ -47,8 +47,8 @@ CRD: Object = {
 class Operator:
     """A manager on a thread of its own."""
 
-    def __init__(self, sandbox: Sandbox, registry: Registry, settings: Settings) -> None:
-        self.client = Client.from_kubeconfig_dict(sandbox.kubeconfig())
+    def __init__(self, sandbox: Sandbox, registry: Registry, settings: Settings, agent: str) -> None:
+        self.client = Client.from_kubeconfig_dict(sandbox.kubeconfig(), user_agent=agent)
         self.manager = Manager(registry, self.client, settings)
         self.codes: list[ExitCode] = []
         self.errors: list[BaseException] = []
@@ -104,8 +104,9 @@ class Cluster:
         except NotFound:
             return None
 
-    def start(self, registry: Registry, **settings: Any) -> Operator:
-        operator = Operator(self.sandbox, registry, Settings(**settings))
+    def start(self, registry: Registry, *, agent: str = "operator-kit", **settings: Any) -> Operator:
+        """Run in the background; faults can be aimed at it by `agent`."""
+        operator = Operator(self.sandbox, registry, Settings(**settings), agent)
         self.operators.append(operator)
         operator.thread.start()
         return operator
