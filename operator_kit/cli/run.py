@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,10 +84,25 @@ def command(
         raise click.UsageError("--load is for --sandbox; use kubectl apply for a cluster")
     if sandbox and (settings.kubeconfig or settings.context):
         raise click.UsageError("--sandbox and --kubeconfig (or --context) name two API servers; give one")
+    if settings.leader_elect:
+        _check_election(settings, origins)
     from operator_kit.observe.logging import configure
 
     configure(level=settings.log_level, format=settings.log_format)
     ctx.exit(_run(targets, settings, sandbox=sandbox, loads=loads))
+
+
+def _check_election(settings: Settings, origins: Mapping[str, str]) -> None:
+    """Refuse an election that cannot work, before anything starts. It is the flags' fault where one of them was given."""
+    from operator_kit.manager.leadership import election_rules
+
+    try:
+        election_rules(settings, "default")
+    except ConfigError as exc:
+        given = [name for name in origins if name.startswith("leader_elect") and origins[name].startswith("--")]
+        if given:
+            raise click.UsageError(str(exc)) from None
+        raise
 
 
 def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: tuple[str, ...]) -> int:

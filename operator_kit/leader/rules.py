@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ __all__ = ["JITTER", "OnLostLease", "Rules", "new_identity"]
 
 JITTER = 1.2
 """A standby waits the retry period and up to this many times as much again: 2 to 4.4 s by default."""
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 
 OnLostLease = Literal["exit", "rejoin"]
 _ON_LOST = ("exit", "rejoin")
@@ -62,6 +66,14 @@ class Rules:
         ):
             if not value:
                 raise ConfigError(f"setting {name} is empty: {remedy}")
+        if not _SUBDOMAIN.fullmatch(self.name) or len(self.name) > 253:
+            raise ConfigError(
+                f"setting leader-election-id is {self.name!r}: a lease is named in lower case letters, digits, dashes and dots"
+            )
+        if not _LABEL.fullmatch(self.namespace) or len(self.namespace) > 63:
+            raise ConfigError(
+                f"setting leader-election-namespace is {self.namespace!r}: a namespace has lower case letters, digits and dashes"
+            )
         for name, seconds in (
             ("leader-election-lease-duration", self.lease_duration),
             ("leader-election-renew-deadline", self.renew_deadline),

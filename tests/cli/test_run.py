@@ -169,6 +169,32 @@ def test_a_flag_that_cannot_be_used(arguments: tuple[str, ...], says: str) -> No
     refused(run("--exit-when-idle", *arguments, *target), ExitCode.USAGE, says)
 
 
+ELECT = ("--leader-elect", "--leader-election-id", "x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--leader-elect",), "setting leader-election-id is empty: name the lease"),
+        (("--leader-elect", "--leader-election-id", "My Lease"), "setting leader-election-id is 'My Lease'"),
+        ((*ELECT, "--leader-election-namespace", "a.b"), "setting leader-election-namespace is 'a.b'"),
+        ((*ELECT, "--leader-election-renew-deadline", "15s"), "must be greater than leader-election-renew-deadline (15s)"),
+        ((*ELECT, "--leader-election-retry-period", "9s"), "must be greater than 1.2 times leader-election-retry-period (9s)"),
+        ((*ELECT, "--leader-election-lease-duration", "15500ms"), "use whole seconds"),
+        ((*ELECT, "--leader-election-retry-period", "0"), "it must be a time greater than zero"),
+        ((*ELECT, "--on-lost-lease", "stay"), "'stay' is not one of 'exit', 'rejoin'"),
+    ],
+)
+def test_an_election_that_cannot_work_is_refused_before_anything_starts(arguments: tuple[str, ...], says: str) -> None:
+    refused(run(*arguments, write("ok_target.py", UNKNOWN)), ExitCode.USAGE, says)
+
+
+def test_an_election_that_cannot_work_by_file_or_variable_is_a_configuration_error() -> None:
+    write("s.yaml", "leader_elect: true\nleader_election_id: x\nleader_election_renew_deadline: 20s\n")
+    refused(run("--settings", "s.yaml", write("ok_target.py", UNKNOWN)), ExitCode.CONFIG, "leader-election-renew-deadline (20s)")
+    refused(run("ok_target.py", env={"OPERATOR_KIT_LEADER_ELECT": "true"}), ExitCode.CONFIG, "leader-election-id is empty")
+
+
 def test_an_unknown_command_is_given_the_nearest() -> None:
     result = CliRunner().invoke(main, ["rnu"])
     assert result.exit_code == ExitCode.USAGE

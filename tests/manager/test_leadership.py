@@ -16,9 +16,11 @@ from operator_kit.controller import AsyncContext, Context, Registry, Result, Tas
 from operator_kit.errors import NotLeader
 from operator_kit.leader import machine
 from operator_kit.manager import ExitCode
+from operator_kit.manager.leadership import election_rules
 from operator_kit.objects import Object
 from operator_kit.sandbox.request import RequestInfo
 from operator_kit.sandbox.storage import Event
+from operator_kit.settings import Settings
 from tests.manager.conftest import Cluster, Operator, registry_of
 from tests.processes import eventually
 
@@ -130,6 +132,19 @@ def test_a_standby_stops_at_once_and_leaves_the_lease_alone(foos: Cluster) -> No
     assert second.stop() is ExitCode.OK
     assert leads(first)
     assert spec_of_lease(foos)["leaseTransitions"] == 0
+
+
+def test_the_lease_is_in_the_named_namespace_or_the_pods_or_the_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def namespace(environ: dict[str, str], **settings: Any) -> str:
+        return election_rules(Settings(leader_election_id="x", **settings), "contexts", environ).namespace
+
+    assert namespace({}) == "contexts"
+    assert namespace({"POD_NAMESPACE": "pods"}) == "pods"
+    assert namespace({"POD_NAMESPACE": "pods"}, leader_election_namespace="named") == "named"
+    monkeypatch.setenv("POD_NAME", "operator-0")
+    identities = {election_rules(Settings(leader_election_id="x"), "default", {}).identity for _ in range(2)}
+    assert len(identities) == 2
+    assert all(identity.startswith("operator-0_") for identity in identities)
 
 
 # ------------------------------------------------------------------ losing the lease
