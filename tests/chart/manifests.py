@@ -22,6 +22,7 @@ DEPLOY = ROOT / "deploy"
 EXAMPLE = ROOT / "examples" / "website"
 NAMESPACE = "website-system"
 GENERATED = "# Made from charts/operator-kit by `make manifests`: change the chart or deploy/values.yaml instead.\n"
+READ_PERMISSIONS = "operator-kit rbac --output values --crd examples/website/crd.yaml examples/website.py"
 
 # Which template goes where. What is not named here is not for kustomize: Helm's tests, the dashboard (a JSON file of its own).
 BASES: dict[str, tuple[str, ...]] = {
@@ -45,22 +46,9 @@ OPTIONAL: dict[str, Any] = {
 @functools.cache
 def permissions() -> str:
     """The rules that the example operator needs, as values: read off its code."""
-    program = [
-        sys.executable,
-        "-m",
-        "operator_kit",
-        "rbac",
-        "--output",
-        "values",
-        "--crd",
-        EXAMPLE / "crd.yaml",
-        "examples/website.py",
-    ]
+    program = [sys.executable, "-m", "operator_kit", *READ_PERMISSIONS.split()[1:]]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    return (
-        "# Made by `make manifests`: operator-kit rbac --output values --crd examples/website/crd.yaml examples/website.py\n"
-        + done.stdout
-    )
+    return f"# Made by `make manifests`: {READ_PERMISSIONS}\n{done.stdout}"
 
 
 def base_values() -> dict[str, Any]:

@@ -292,13 +292,15 @@ def test_the_rules_are_granted_everywhere_or_in_each_watched_namespace_and_event
         ({"resources": ["configmaps", "services"]}, True),
         ({"apiGroups": ["apps"]}, True),
         ({"resourceNames": ["one"]}, False),
+        ({"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["delete"]}, False),
     ],
     ids=str,
 )
 def test_what_is_granted_everywhere_is_not_granted_again_in_a_namespace(rule: dict[str, Any], apart: bool) -> None:
     wide = {"apiGroups": ["", "example.com"], "resources": ["configmaps"], "verbs": ["get", "list"]}
+    everything = {"apiGroups": ["batch"], "resources": ["*"], "verbs": ["*"]}
     narrow = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], **rule}
-    rbac = {"rules": [wide], "namespaceRules": {"dns": [narrow]}}
+    rbac = {"rules": [wide, everything], "namespaceRules": {"dns": [narrow]}}
     for values in ({"rbac": rbac}, {"rbac": rbac, "watchNamespaces": ["team-a"]}):
         granted = [obj["rules"] for obj in render(values) if obj["kind"] == "Role" and obj["metadata"]["namespace"] == "dns"]
         assert granted == ([[narrow]] if apart or "watchNamespaces" in values else [])

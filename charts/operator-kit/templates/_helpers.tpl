@@ -35,6 +35,13 @@
 {{- end }}
 {{- end }}
 
+{{/* Whose rights a binding gives: the operator's. */}}
+{{- define "operator-kit.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "operator-kit.serviceAccountName" . }}
+  namespace: {{ include "operator-kit.namespace" . }}
+{{- end }}
+
 {{- define "operator-kit.image" -}}
 {{- $image := .Values.image }}
 {{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}
@@ -99,10 +106,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "operator-kit.granted" -}}
 {{- $rule := index . 0 }}
 {{- range $other := index . 1 }}
-{{- $granted := not $other.resourceNames }}
+{{- $granted := not (or $other.resourceNames $rule.nonResourceURLs) }}
 {{- range $part := list "apiGroups" "resources" "verbs" }}
+{{- $allowed := get $other $part | default list }}
 {{- range get $rule $part }}
-{{- $granted = and $granted (has . (get $other $part | default list)) }}
+{{- $granted = and $granted (or (has . $allowed) (has "*" $allowed)) }}
 {{- end }}
 {{- end }}
 {{- if $granted }}true{{ end }}
