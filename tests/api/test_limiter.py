@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -73,6 +73,7 @@ class Fairness(RuleBasedStateMachine):
                 if other.flow == one.flow:  # the head of its flow changes: it begins to wait for its own turn now
                     for flow in FLOWS:
                         self.passed.pop((other, flow), None)
+        assert not self.waiting or self.turns.seconds_to(1, self.now) > 0, "nobody waits while a token is there"
 
     @invariant()
     def never_more_than_the_limit(self) -> None:
@@ -81,15 +82,15 @@ class Fairness(RuleBasedStateMachine):
             assert len(within) <= 3 + 2.0 * (within[-1] - began) + 1e-6
 
     @invariant()
-    def nothing_waits_while_a_token_is_there(self) -> None:
+    def nobody_is_lost(self) -> None:
         assert len(self.turns) == len(self.waiting)
-        if self.waiting and self.granted and self.granted[-1] == self.now:
-            assert self.turns.seconds_to(1, self.now) > 0 or self.turns.next is not None
 
 
 TestFairness = Fairness.TestCase
+TestFairness.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.sampled_from(FLOWS), max_size=12), st.sampled_from(FLOWS))
 def test_the_expected_wait_is_the_wait_if_nobody_else_comes(flows: list[str], mine: str) -> None:
     turns = Turns(10.0, 1, 0.0)
