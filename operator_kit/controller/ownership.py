@@ -36,9 +36,10 @@ from operator_kit.objects import (
 if TYPE_CHECKING:
     from operator_kit.cache import Entry
 
-__all__ = ["Marks", "annotation_of", "belongs", "check_adoption", "claim", "is_child", "owner_value"]
+__all__ = ["LABEL_VALUE", "Marks", "annotation_of", "belongs", "check_adoption", "claim", "is_child", "owner_value"]
 
-_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+"""The values that a label may have, but for the empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Marks:
 
 def owner_value(uid: str) -> str:
     """An owner's uid as a label value. A server's uids are such values; any other text is hashed."""
-    return uid if _LABEL_VALUE.fullmatch(uid) else hashlib.sha256(uid.encode()).hexdigest()[:40]
+    return uid if LABEL_VALUE.fullmatch(uid) else hashlib.sha256(uid.encode()).hexdigest()[:40]
 
 
 def annotation_of(obj: Mapping[str, Any], name: str) -> str:

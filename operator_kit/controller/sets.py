@@ -7,13 +7,12 @@ made for this very owner is deleted, and by its uid.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from operator_kit.cache import Entry
 from operator_kit.cache.records import encode
-from operator_kit.controller.ownership import annotation_of, belongs, owner_value
+from operator_kit.controller.ownership import LABEL_VALUE, annotation_of, belongs, owner_value
 from operator_kit.errors import UsageError
 from operator_kit.objects import Object, Resource, describe, uid_of
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from operator_kit.controller.scope import Run, Scope
 
 __all__ = ["apply_set", "delete_by_label", "rank"]
-
-_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 # What others need comes first. The rest keeps the order it was given in, but for what stands in the way of others' requests.
 _EARLY: tuple[frozenset[tuple[str, str]], ...] = (
@@ -66,7 +63,7 @@ def apply_set(
     context: Context, scope: Scope, run: Run, desired: Iterable[Mapping[str, Any]], *, name: str, force: bool
 ) -> Objects:
     """See `Context.apply_set`."""
-    if not _NAME.fullmatch(name):
+    if not LABEL_VALUE.fullmatch(name):
         raise UsageError(f"apply_set: {name!r} is no name for a set; use letters, digits, dashes, dots, 63 characters at most")
     wanted: dict[tuple[Resource, str], Prepared] = {}
     for obj in desired:
@@ -78,24 +75,24 @@ def apply_set(
     live: dict[tuple[Resource, str], Object] = {}
     for identity, child in sorted(wanted.items(), key=lambda item: rank(item[1].kind)):
         live[identity] = context._apply(child, force=force)  # noqa: SLF001  # a part of the context
-    _delete(context, scope, run, scope.marks.set, name)
+    # What another set has taken over in this run still stands under this one's name in the cache.
+    _delete(context, scope, run, scope.marks.set, name, keep=run.applied)
     return [live[identity] for identity in wanted]
 
 
 def delete_by_label(context: Context, scope: Scope, run: Run) -> None:
     """Delete the children that no garbage collector will: those that belong to the run's object by label."""
-    _delete(context, scope, run, scope.marks.owner, owner_value(uid_of(run.obj)))
+    _delete(context, scope, run, scope.marks.owner, owner_value(uid_of(run.obj)), keep=())
 
 
-def _delete(context: Context, scope: Scope, run: Run, label: str, value: str) -> None:
-    """Delete the children with this label that were not applied in this run, what uses others before what is used."""
+def _delete(context: Context, scope: Scope, run: Run, label: str, value: str, *, keep: Collection[tuple[Resource, str]]) -> None:
+    """Delete the children with this label but for those to keep, what uses others before what is used."""
     marks, uid = scope.marks, uid_of(run.obj)
     doomed: list[tuple[Resource, Entry]] = []
     for lister in scope.caches.owned:
         for entry in _found(context, lister, f"{label}={value}") if run.live else lister.children(uid):
-            # What another set has taken over in this run still stands under this one's name in the cache.
-            wanted = entry.labels.get(label) != value or (lister.resource, entry.key) in run.applied
-            if not wanted and not entry.deleting and belongs(entry, uid, marks) and annotation_of(entry.decode(), marks.applied):
+            stays = entry.labels.get(label) != value or (lister.resource, entry.key) in keep
+            if not stays and not entry.deleting and belongs(entry, uid, marks) and annotation_of(entry.decode(), marks.applied):
                 doomed.append((lister.resource, entry))
     for kind, entry in sorted(doomed, key=lambda child: -rank(child[0])):
         if context._delete(kind, entry.key, entry.uid):  # noqa: SLF001  # a part of the context

@@ -224,6 +224,17 @@ def test_deleting_the_owner_deletes_them_after_the_authors_cleanup(
     assert [each["metadata"]["name"] for each in world.list("v1/ConfigMap", namespace="elsewhere")] == ["other"]
 
 
+def test_one_that_the_cleanup_has_changed_is_deleted_like_the_others(world: Cluster, operator: StartOperator) -> None:
+    def cleanup(obj: Object, ctx: Context) -> None:
+        ctx.apply(config_map("child", "elsewhere", {"made": "to go"}))
+
+    world.create(team())
+    running = operator(teams(child_elsewhere, cleanup=cleanup, **ELSEWHERE)).settle()
+    world.delete("Team", "red")
+    running.settle()
+    assert world.list("v1/ConfigMap", namespace="elsewhere") == []
+
+
 def test_a_cluster_scoped_child_of_a_namespaced_owner_goes_with_it(world: Cluster, operator: StartOperator) -> None:
     def function(obj: Object, ctx: Context) -> None:
         ctx.apply_set([namespace("of-red"), config_map("quota", "of-red")])
