@@ -111,19 +111,21 @@ def values_text(needs: Iterable[Need], namespaces: Sequence[str] = ()) -> str:
         needs: what the registered code needs.
         namespaces: the only namespaces the operator watches; empty for all.
     """
-    watched = tuple(namespaces) or ("",)
+    watched = tuple(dict.fromkeys(namespaces)) or ("",)
     left = [need for need in needs if not (need.rule == EVENT_RULE and need.namespace in watched)]
     where: dict[PolicyRule, set[str]] = {}
     for need in left:
         where.setdefault(need.rule, set()).add(need.namespace)
-    everywhere = {rule for rule, found in where.items() if found.issuperset(watched)}
-    rbac: dict[str, Any] = {"rules": _dicts(all_rules(need for need in left if need.rule in everywhere))}
-    others = merged(need for need in left if need.rule not in everywhere)
+    common = [need for need in left if need.namespace in watched and where[need.rule].issuperset(watched)]
+    others = merged(need for need in left if need not in common)
+    if not namespaces:
+        others = {namespace: rules for namespace, rules in merged(left).items() if namespace}
+    rbac: dict[str, Any] = {"rules": _dicts(all_rules(common))}
     if "" in others:
         rbac["clusterRules"] = _dicts(others.pop(""))
     if others:
         rbac["namespaceRules"] = {namespace: _dicts(rules) for namespace, rules in others.items()}
-    return to_rules_yaml({"rbac": rbac, **({"watchNamespaces": list(namespaces)} if namespaces else {})})
+    return to_rules_yaml({"rbac": rbac, **({"watchNamespaces": list(watched)} if namespaces else {})})
 
 
 def _dicts(rules: Iterable[PolicyRule]) -> list[Object]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operator_kit.controller import Registry
@@ -198,6 +198,7 @@ def allows(rules: dict[str, list[PolicyRule]], asked: tuple[str, str, str, str, 
     )
 
 
+@settings(deadline=None, max_examples=60)
 @given(some_needs)
 def test_merged_rules_allow_what_each_need_allows_and_nothing_else(found: list[Need]) -> None:
     apart: dict[str, list[PolicyRule]] = {}
@@ -208,6 +209,7 @@ def test_merged_rules_allow_what_each_need_allows_and_nothing_else(found: list[N
         assert allows(together, question) == allows(apart, question), question
 
 
+@settings(deadline=None, max_examples=60)
 @given(some_needs, st.randoms())
 def test_the_order_in_which_needs_come_does_not_matter(found: list[Need], random: Any) -> None:
     shuffled = list(found)
@@ -272,6 +274,36 @@ def test_values_say_where_each_rule_is_granted_and_leave_events_to_the_chart() -
     }
     events = {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}
     assert values("a", kind="Region")["rbac"]["namespaceRules"] == {"default": [events]}
+
+
+def of_values(text: str) -> dict[str, list[PolicyRule]]:
+    """What the chart grants with these values, by namespace."""
+    found = yaml.safe_load(text)
+    rbac, watched = found["rbac"], found.get("watchNamespaces", [""])
+    out: dict[str, list[PolicyRule]] = {"": rules_of(rbac.get("clusterRules", []))}
+    for namespace in watched:
+        out[namespace] = [*out.get(namespace, []), *rules_of(rbac["rules"])]
+    for namespace, rules in rbac.get("namespaceRules", {}).items():
+        out[namespace] = [*out.get(namespace, []), *rules_of(rules)]
+    return out
+
+
+def rules_of(documents: list[Any]) -> list[PolicyRule]:
+    return [
+        PolicyRule(tuple(each["apiGroups"]), tuple(each["resources"]), tuple(each["verbs"]), tuple(each.get("resourceNames", ())))
+        for each in documents
+    ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(some_needs, st.sampled_from([(), ("x",), ("x", "y"), ("z",)]))
+def test_values_grant_what_each_need_allows_and_nothing_else(found: list[Need], watched: tuple[str, ...]) -> None:
+    apart: dict[str, list[PolicyRule]] = {}
+    for need in found:
+        apart.setdefault(need.namespace, []).append(need.rule)
+    granted = of_values(values_text(found, watched))
+    for question in itertools.product(["", "x", "y", "z"], "abc", "abc", ["get", "list", "patch"], ["", "a", "b", "c"]):
+        assert allows(granted, question) == allows(apart, question), question
 
 
 # ------------------------------------------------------------------ kinds without a server

@@ -220,7 +220,9 @@ def test_a_cache_that_may_not_read_says_so_and_names_the_rule(guarded: Guarded, 
         guarded.cluster.load(less)
         with guarded.operator() as running:
             problems = eventually(running.manager.problems, f"a problem with {verb} {resource}")
+            ready = running.manager.probes.ready.look()["caches"]
         assert len(problems) == 1
         rule = PolicyRule((group,), (resource,), ("get", "list", "watch"))
         assert f"not allowed to list and watch {resource}" in problems[0]
         assert f"Add to a ClusterRole: {rule}" in problems[0]
+        assert f"Add to a ClusterRole: {rule}" in " ".join(ready)  # what /readyz?verbose shows
