@@ -8,6 +8,7 @@ ARG EXTRAS=fast,models
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY operator_kit operator_kit
+COPY charts charts
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 # A virtual environment can be copied as one directory. pip stays in it, for what your operator needs beyond.
 RUN python -m venv /opt/operator-kit \

@@ -28,7 +28,7 @@ from operator_kit.errors import (
 
 __all__ = ["COMMANDS", "exit_codes", "main"]
 
-COMMANDS = ("check", "crd", "rbac", "release", "run", "sandbox")
+COMMANDS = ("check", "crd", "new", "rbac", "release", "run", "sandbox")
 
 
 def exit_codes(*codes: int, **meanings: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from operator_kit.controller import Registry
     from operator_kit.objects import Resource
 
-__all__ = ["command"]
+__all__ = ["command", "resolver"]
 
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -122,7 +122,7 @@ def command(
     registry = load_targets(targets)
     parts = (part.strip() for item in namespaced for part in item.split(","))
     namespaces = tuple(dict.fromkeys(_checked("--namespaced", part) for part in parts if part))
-    with _resolver(registry, crd_files, kubeconfig, context) as resolve:
+    with resolver(registry, crd_files, kubeconfig, context) as resolve:
         needs = needs_of(registry, resolve, namespaces=namespaces)
     if output == "manifest":
         roles = {name: needs}
@@ -152,8 +152,8 @@ def _checked(option: str, name: str) -> str:
 
 
 @contextmanager
-def _resolver(
-    registry: Registry, crd_files: Iterable[Path], kubeconfig: str, context: str
+def resolver(
+    registry: Registry, crd_files: Iterable[Path] = (), kubeconfig: str = "", context: str = ""
 ) -> Iterator[Callable[[str], Resource]]:
     """From a kind to its resource: of the definitions at hand, of the API server where one is named, of the built-in kinds."""
     from operator_kit.generate import Kinds, resources_of_models

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from operator_kit.generate.kinds import Kinds, resources_of_crd, resources_of_models
     from operator_kit.generate.needs import Need, lease_needs, metrics_needs, needs_of
     from operator_kit.generate.preflight import Access, Report, check
+    from operator_kit.generate.project import Project, write_project
     from operator_kit.generate.rbac import all_rules, manifest, merged, rules_text, values_text
     from operator_kit.generate.text import to_yaml
 
@@ -22,6 +23,7 @@ __all__ = [
     "Access",
     "Kinds",
     "Need",
+    "Project",
     "Report",
     "SchemaError",
     "all_rules",
@@ -39,6 +41,7 @@ __all__ = [
     "schema_of",
     "to_yaml",
     "values_text",
+    "write_project",
 ]
 
 _HOMES = {
@@ -48,6 +51,7 @@ _HOMES = {
     "kinds": ("Kinds", "resources_of_crd", "resources_of_models"),
     "needs": ("Need", "lease_needs", "metrics_needs", "needs_of"),
     "preflight": ("Access", "Report", "check"),
+    "project": ("Project", "write_project"),
     "rbac": ("all_rules", "manifest", "merged", "rules_text", "values_text"),
     "text": ("to_yaml",),
 }
