@@ -38,6 +38,7 @@ Examples:
   operator-kit run --sandbox --load crd.yaml --load samples my_operator.py
   operator-kit run --namespace team-a --namespace team-b --workers 8 my_package.operators
   operator-kit run --exit-when-idle --no-watch my_operator.py
+  operator-kit run --leader-elect --leader-election-id my-operator my_operator.py
 
 Every setting is also an environment variable, OPERATOR_KIT_ and its name in capitals (OPERATOR_KIT_LOG_LEVEL=debug), and a
 line of the --settings file. Flags come before variables, variables before the file. Durations: 30s, 1m30s, 500ms.
