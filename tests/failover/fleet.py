@@ -206,11 +206,10 @@ class Fleet:
 
         def converged() -> bool:
             wanted = {foo["metadata"]["name"]: foo for foo in self.client.list_all(FOO, "default").items}
-            children = {mark.key: mark for mark in map(Mark.of, self.client.list_all(CONFIG_MAP, "default").items)}
+            marks = map(Mark.of, self.client.list_all(CONFIG_MAP, "default").items)
+            ended = {mark.key: mark.value for mark in marks if mark.step == "end"}
             return all(
-                name in children
-                and (children[name].value, children[name].step) == (str(foo["spec"]["value"]), "end")
-                and foo.get("status", {}).get("value") == str(foo["spec"]["value"])
+                ended.get(name) == str(foo["spec"]["value"]) and foo.get("status", {}).get("value") == str(foo["spec"]["value"])
                 for name, foo in wanted.items()
             )
 

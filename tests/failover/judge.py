@@ -23,7 +23,7 @@ class Mark:
     def of(cls, config_map: dict[str, Any]) -> Self:
         data = config_map["data"]
         return cls(
-            key=config_map["metadata"]["name"],
+            key=data["key"],
             holder=data["holder"],
             transition=int(data["transition"]),
             run=data["run"],

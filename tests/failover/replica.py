@@ -14,6 +14,7 @@ def foo(obj: dict, ctx: Context) -> None:
 
     def mark(step: str) -> None:
         data = {
+            "key": obj["metadata"]["name"],
             "holder": ctx.fence.holder,
             "transition": str(ctx.fence.transitions),
             "run": run,
@@ -21,7 +22,7 @@ def foo(obj: dict, ctx: Context) -> None:
             "step": step,
             "value": value,
         }
-        ctx.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": obj["metadata"]["name"]}, "data": data})
+        ctx.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{data['key']}-{step}"}, "data": data})
 
     mark("begin")
     ctx.stopping.wait(0.02)
