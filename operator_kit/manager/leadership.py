@@ -177,7 +177,7 @@ class Leadership:
         return True
 
     def _stand_by(self) -> None:
-        if not self._standing_by and self.elector.leader and all(binding.synced() for binding in self._bindings):
+        if not self._standing_by and self._stands_by():
             self._standing_by = True
             _log.info("standing by with warm caches: %s leads", self.elector.leader)
 
@@ -222,6 +222,10 @@ class Leadership:
         work = self.work
         if work is not None:
             return work.started() and not self.lost
+        return self._stands_by()
+
+    def _stands_by(self) -> bool:
+        """Whether another leads and the caches here are warm."""
         return self.elector.leader not in {"", self.rules.identity} and all(binding.synced() for binding in self._bindings)
 
     @property

@@ -289,6 +289,7 @@ class Manager:
             self._watchdog.stuck()
             self._everywhere.tend()
             if self.leadership is not None and not self.leadership.tend():
+                _log.error("the lease is lost: this process ends")
                 return ExitCode.LEASE_LOST
             if self._binder.fatal is not None:
                 break

@@ -411,6 +411,39 @@ def test_a_call_is_ended_from_another_thread_in_every_phase(phase: str, tmp_path
         filler.close()
 
 
+def test_an_interruptible_client_has_its_reads_ended_and_its_writes_left_alone(serve: Serve) -> None:
+    cancel = Cancel()
+    asked_for_reading = threading.Event()
+
+    def handler(asked: Asked, peer: Peer) -> None:
+        if asked.method == "GET":
+            asked_for_reading.set()
+            peer.hang()
+        else:
+            peer.json({})
+
+    _, plain = serve(handler)
+    client = plain.interruptible(cancel)
+    ended: list[Exception] = []
+
+    def read() -> None:
+        try:
+            client.get(CM, "a", "default", timeout=30)
+        except Cancelled as exc:
+            ended.append(exc)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert asked_for_reading.wait(10)
+    assert cancel.running == 1
+    cancel.cancel()
+    thread.join(10)
+    assert len(ended) == 1
+    assert client.patch(CM, "a", "default", {}) == {}
+    with pytest.raises(Cancelled):
+        client.get(CM, "a", "default")
+
+
 def test_a_cancelled_caller_sends_nothing_more(serve: Serve) -> None:
     server, client = serve(ok)
     cancel = Cancel()

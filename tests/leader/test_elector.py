@@ -121,6 +121,7 @@ class TestTheSplitBrainsOfTheOfficialClient:
                 case.clock.advance(8)
                 reason = case.hear("on_stopped")
                 assert "could not be renewed within 10s" in reason
+                assert case.elector.grace() == pytest.approx(5)
                 assert fence.lost.is_set()
                 with pytest.raises(NotLeader):
                     fence.guard("POST")
@@ -281,6 +282,7 @@ class TestFencing:
             with pytest.raises(NotLeader):
                 fence.guard("PUT")
             assert case.hear("on_stopped"), "the refusal wakes the elector, whose own wait does not notice a suspend"
+            assert case.elector.grace() == 0, "another may lead since long"
 
     def test_the_fence_of_an_old_term_stays_closed_in_a_new_one(self) -> None:
         with running(on_lost_lease="rejoin") as case:

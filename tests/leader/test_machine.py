@@ -267,6 +267,16 @@ class TestLoss:
         assert me.state.phase is Phase.LOST
         assert me.ended == ["bing holds the lease"]
 
+    def test_its_work_has_until_another_may_lead(self) -> None:
+        late = Driver().lead()
+        renewed = late.at
+        late.pass_time(12)  # it stood still, and notices late
+        assert late.state.end_by == renewed + 15
+        taken = Driver().lead()
+        taken.edit(holderIdentity="bing")
+        taken.run(2)
+        assert taken.state.end_by == taken.at + 5, "another leads already: the shortest time there is"
+
     def test_with_exit_it_never_leads_again(self) -> None:
         me = Driver().lead()
         me.edit(holderIdentity="bing")
