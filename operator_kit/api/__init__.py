@@ -13,7 +13,7 @@ from operator_kit.api.discovery import Discovery
 from operator_kit.api.limiter import RateLimiter
 from operator_kit.api.metrics import RequestMetrics
 from operator_kit.api.page import Page, Selection
-from operator_kit.api.watch import WatchEvent, WatchStream
+from operator_kit.api.watch import WatchStream
 
 __all__ = [
     "Cancel",
@@ -24,6 +24,5 @@ __all__ = [
     "RateLimiter",
     "RequestMetrics",
     "Selection",
-    "WatchEvent",
     "WatchStream",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from operator_kit import codec
+from operator_kit.codec import RawObject
 from operator_kit.errors import ServerError
 from operator_kit.objects import Object, Resource, metadata_of
 
@@ -74,16 +74,13 @@ class Page:
     continue_: str = ""
     remaining: int | None = None
 
-    def read(self, raw: bytes, selection: Selection, visit: Callable[[Object], None]) -> None:
-        """Take a list's answer: each object goes to `visit`, the rest is kept here. Raises ServerError if it is no list."""
+    def read(self, raw: bytes, selection: Selection, visit: Callable[[RawObject], None], *, strip: bool = False) -> None:
+        """Take a list's answer: each object goes to `visit`, the rest is kept here. Raises ServerError if it is no list.
 
-        def each(item: Any) -> None:
-            if not isinstance(item, dict):
-                raise ValueError(f"an item is a {type(item).__name__}, not an object")
-            visit(selection.complete(item))
-
+        With `strip`, objects may come without managedFields and last-applied annotation.
+        """
         try:
-            envelope = codec.visit_items(raw, each)
+            envelope = codec.visit_raw(raw, visit, strip=strip)
             kind = str(envelope.get("kind") or "")
             if not kind.endswith("List"):
                 raise ValueError(f"it is a {kind or 'document without a kind'}")

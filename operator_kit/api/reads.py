@@ -10,6 +10,7 @@ from operator_kit.api.cancel import Cancel
 from operator_kit.api.page import Page, Selection
 from operator_kit.api.transport import Request, Stream
 from operator_kit.api.watch import WatchStream
+from operator_kit.codec import RawObject
 from operator_kit.errors import Gone
 from operator_kit.objects import Object, Resource
 
@@ -68,7 +69,7 @@ class Reads(Caller):
         page = Page()
         more = (("resourceVersion", resource_version), ("resourceVersionMatch", resource_version_match))
         raw = self._raw_list(selection, limit, continue_, more=more, timeout=timeout, retries=retries, cancel=cancel)
-        page.read(raw, selection, page.items.append)
+        page.read(raw, selection, lambda raw: page.items.append(selection.complete(raw.decode())))
         return page
 
     def list_all(
@@ -88,7 +89,13 @@ class Reads(Caller):
         items: list[Object] = []
         selection = Selection(resource, namespace, label_selector, field_selector, metadata_only)
         page = self.visit(
-            selection, items.append, items.clear, page_size=page_size, timeout=timeout, retries=retries, cancel=cancel
+            selection,
+            lambda raw: items.append(selection.complete(raw.decode())),
+            items.clear,
+            page_size=page_size,
+            timeout=timeout,
+            retries=retries,
+            cancel=cancel,
         )
         page.items = items
         return page
@@ -96,22 +103,24 @@ class Reads(Caller):
     def visit(
         self,
         selection: Selection,
-        visit: Callable[[Object], None],
+        visit: Callable[[RawObject], None],
         restart: Callable[[], None],
         *,
+        strip: bool = False,
         page_size: int = 500,
         timeout: float | None = None,
         retries: bool = True,
         cancel: Cancel | None = None,
         progress: Callable[[], None] | None = None,
     ) -> Page:
-        """List a selection in pages, handing each object on as it is decoded; none is kept here.
+        """List a selection in pages, handing each object on as it came; none is kept here.
 
         Args:
             selection: what to list.
             visit: called with each object.
             restart: called when what was visited so far does not count: the `continue` token expired, and all is listed anew, in
                 one piece.
+            strip: whether objects may come without managedFields and last-applied annotation.
             page_size: objects per page; 0 for one piece.
             timeout: seconds per page.
             retries: whether to try again what is safe to repeat.
@@ -133,7 +142,7 @@ class Reads(Caller):
                 restart()
                 whole, token, page_size = Page(), "", 0
                 continue
-            page.read(raw, selection, visit)
+            page.read(raw, selection, visit, strip=strip)
             if progress is not None:
                 progress()
             # All pages are of the version of the first.
@@ -155,6 +164,7 @@ class Reads(Caller):
         bookmarks: bool = True,
         send_initial_events: bool = False,
         metadata_only: bool = False,
+        strip: bool = False,
         cancel: Cancel | None = None,
     ) -> WatchStream:
         """The changes since a version, as a stream. It connects, and can fail, when iterated.
@@ -170,6 +180,7 @@ class Reads(Caller):
             bookmarks: ask the server to tell its version now and then.
             send_initial_events: begin with all objects, then a bookmark annotated `k8s.io/initial-events-end`.
             metadata_only: objects without spec and status.
+            strip: whether objects may come without managedFields and last-applied annotation.
             cancel: ends the stream from another thread, as its `stop` does.
         """
         selection = Selection(resource, namespace, label_selector, field_selector, metadata_only)
@@ -197,7 +208,7 @@ class Reads(Caller):
                 )
             )
 
-        return WatchStream(open_stream, f"watch {path}", cancel or Cancel(self._clock))
+        return WatchStream(open_stream, f"watch {path}", cancel or Cancel(self._clock), strip=strip)
 
     def _raw_list(
         self,

@@ -27,6 +27,7 @@ from urllib3.exceptions import ClosedPoolError
 
 from operator_kit import codec
 from operator_kit.api.cancel import Cancel, Scope
+from operator_kit.api.chunked import pieces
 from operator_kit.api.config import Source
 from operator_kit.api.connection import FAILURES, adopt, connection_failed
 from operator_kit.api.metrics import ERROR, RequestMetrics
@@ -106,7 +107,7 @@ class Stream:
 
     def __init__(self, response: urllib3.BaseHTTPResponse, scope: Scope, request: Request, host: str) -> None:
         self._response = response
-        self._pieces = response.stream(amt=None, decode_content=False)
+        self._pieces = pieces(response)
         self._scope = scope
         self._request = request
         self._host = host

@@ -110,6 +110,11 @@ class Indexes:
         self._custom: dict[str, _Custom] = {}
         self._failed: set[str] = set()
 
+    @property
+    def custom(self) -> bool:
+        """Whether there are indexes of an author's."""
+        return bool(self._custom)
+
     def found(self, name: str) -> Index:
         """An author's index. Raises KeyError if it is not there."""
         try:

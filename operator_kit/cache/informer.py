@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 
 from operator_kit.api import Client, Selection
 from operator_kit.cache.indexes import IndexFunction
-from operator_kit.cache.records import Change, Identity, Record, Transform, encode, identify
+from operator_kit.cache.records import Change, Transform, encode, identify
 from operator_kit.cache.reflector import Reflector
 from operator_kit.cache.states import ReflectorSettings
-from operator_kit.cache.store import Store, Verdict
+from operator_kit.cache.store import Store
 from operator_kit.cache.waits import Write
 from operator_kit.clock import Clock
+from operator_kit.codec import Head, Identity, RawObject, Record
 from operator_kit.objects import Object, Resource, namespace_of
 from operator_kit.selectors import LabelSelector
 
@@ -77,14 +78,12 @@ class Registration:
         """Hear no more. Any number of times; a call that runs just now ends as it will."""
         self._informer._remove(self)  # noqa: SLF001  # the two are one mechanism
 
-    def call(self, change: Change) -> None:
-        """Tell the handler. Its exceptions end here."""
-        try:
-            self.handler(change)
-        except Exception:
-            self.errors += 1
-            if self.errors == 1:
-                log.exception("a handler of informer %s failed for %s %s", self._informer.selection, change.type, change.key)
+    def failed(self, change: Change, exc: Exception) -> None:
+        """Note an exception of the handler."""
+        self.errors += 1
+        if self.errors == 1:
+            text = "a handler of informer %s failed for %s %s"
+            log.error(text, self._informer.selection, change.type, change.key, exc_info=exc)
 
     def __repr__(self) -> str:
         return f"<Registration {self.handler!r}{'' if self.synced else ' not'} synced>"
@@ -108,6 +107,8 @@ class Informer:
         self._transform = transform
         self._transform_failed = False
         self._strip = strip
+        self.strip = strip and transform is None  # a transform sees all there is
+        self._head = Head(selection.resource.api_version, selection.resource.kind, metadata_only=selection.metadata_only)
         self._labels = LabelSelector.parse(selection.label_selector) if selection.label_selector else None
         # Held while handlers are called: it keeps their changes in order. Handlers may register and remove handlers.
         self._telling = threading.RLock()
@@ -197,8 +198,19 @@ class Informer:
 
     # -- the reflector's side ---------------------------------------------------------------------------------------------------
 
-    def encode(self, obj: Object, identity: Identity) -> Record:
+    def identify(self, raw: RawObject) -> Identity:
+        """Who an object is. Raises ValueError for what is no object, or of another kind."""
+        kind = raw.kind
+        if kind and kind != self._head.sent:
+            raise ValueError(f"an object of kind {kind} in a stream of {self._head.sent}")
+        return raw.identity() or identify(raw.decode())
+
+    def encode(self, raw: RawObject) -> Record:
         """Make a record. A transform that fails is logged once, and the object is kept as it left it: more, not nothing."""
+        if self.strip and (record := raw.record(self._head)) is not None:
+            return record
+        identity = self.identify(raw)
+        obj = self.selection.complete(raw.decode())
         if self._transform is not None:
             try:
                 cut = self._transform(obj) or obj
@@ -226,25 +238,36 @@ class Informer:
             self.on_synced()
         return changed
 
-    def apply(self, event: str, obj: Object) -> Verdict:
+    def apply(self, event: RawObject) -> None:
         """An event."""
-        identity = identify(obj)
         with self._telling:
-            verdict = self.store.apply(event, identity, lambda: self.encode(obj, identity))
-            if verdict.changes:
-                self._tell(verdict.changes)
-                self._admit_waiting()
-        return verdict
+            kind = event.type
+            record: Record | Identity | None
+            if kind == "DELETED":
+                record = self.identify(event)
+            else:
+                record = event.record(self._head) if self.strip else None
+                if record is None:
+                    record = self.encode(event)
+            changes = self.store.apply(kind, record)
+            if changes:
+                self._tell(changes)
+                if self._waiting:
+                    self._admit_waiting()
 
-    def _tell(self, changes: Iterable[Change]) -> int:
-        """Tell the handlers. Returns how many changes were none that a list alone made."""
+    def _tell(self, changes: Iterable[Change], registrations: tuple[Registration, ...] | None = None) -> int:
+        """Tell these handlers, or all. Returns how many changes were none that a list alone made."""
         told = 0
         self._tells = True
         try:
             for change in changes:
                 told += change.type != "resync"
-                for registration in self._registrations:
-                    registration.call(change)
+                # All there are now: the handlers of the last change may have brought others, or removed some.
+                for registration in self._registrations if registrations is None else registrations:
+                    try:
+                        registration.handler(change)
+                    except Exception as exc:  # noqa: BLE001  # a handler's exceptions end here
+                        registration.failed(change, exc)
         finally:
             self._tells = False
         return told
@@ -256,12 +279,8 @@ class Informer:
     def _admit(self, registration: Registration) -> None:
         """From here on it hears of changes; of what is there it hears now."""
         if self._listed:
-            self._tells = True
-            try:
-                for entry in self.store.entries():
-                    registration.call(Change("added", entry.key, None, entry, initial=True))
-            finally:
-                self._tells = False
+            held = self.store.entries()
+            self._tell((Change("added", entry.key, None, entry, initial=True) for entry in held), (registration,))
             registration.synced = True
         self._registrations = (*self._registrations, registration)
 

@@ -5,8 +5,11 @@ so a cache of a hundred thousand objects adds one dict to what it walks; an inst
 owners and finalizers are one text each, with NUL between the parts (which none of them can contain): a fifth of what tuples of
 texts take, and the same text for all objects that have the same.
 
-The bytes hold everything but the resourceVersion (it stands beside them, and is put back when they are decoded); the status comes
-last in them, so that what precedes it can be hashed by itself: the digest tells a change of status from any other change.
+Most objects are never decoded on their way here: their bytes are the server's own, without what is stripped (see
+`operator_kit.codec.raw`). Only what is unusual, and what an author's transform wants to see, goes through dicts.
+
+The digest tells a change of status from any other change. It is made when it is asked for: of kinds that have a generation nobody
+asks. Of the others the status comes last in the bytes, so that what precedes it can be hashed by itself.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from operator_kit import codec
+from operator_kit.codec import LAST_APPLIED, Identity, Record, Version, flat_labels, flat_owners, parse_version, shared
 from operator_kit.objects import Object, describe
 
 __all__ = [
@@ -33,23 +37,7 @@ __all__ = [
 
 Transform: TypeAlias = Callable[[Object], Object | None]
 """An author's own cut, before an object is kept: gets it and returns it, or another, or None for "as it is now"."""
-Version: TypeAlias = int | str
-Identity: TypeAlias = tuple[str, str, Version]
-"""Key, uid and version."""
-
-# key, uid, version, generation, labels, owners, finalizers, deleting, digest (None: of the whole body), body
-Record: TypeAlias = tuple[str, str, Version, int | None, str, str, str, bool, int | None, bytes]
-
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _OWNER_PARTS = 6
-_SHARED_LIMIT = 4096
-
-
-def parse_version(text: Any) -> Version:
-    """A resourceVersion as a number, which can be compared; as the text it is where it is none."""
-    version = str(text or "")
-    # Only the canonical form: "007" as a number would not come back as it was.
-    return int(version) if version.isdecimal() and version.isascii() and (version[0] != "0" or version == "0") else version
 
 
 def identify(obj: Object) -> Identity:
@@ -67,7 +55,7 @@ def identify(obj: Object) -> Identity:
 
 
 def encode(obj: Object, *, strip: bool = True, identity: Identity | None = None) -> Record:
-    """Make the record of an object. The object is used up: it is changed on the way.
+    """Make the record of a decoded object. The object is used up: it is changed on the way.
 
     Args:
         obj: the object as the server sent it.
@@ -79,56 +67,43 @@ def encode(obj: Object, *, strip: bool = True, identity: Identity | None = None)
     """
     key, uid, version = identity or identify(obj)
     meta = obj["metadata"]
-    meta.pop("resourceVersion", None)
+    if "resourceVersion" in meta:
+        meta["resourceVersion"] = str(version)
     if strip:
         meta.pop("managedFields", None)
         annotations = meta.get("annotations")
-        if isinstance(annotations, dict) and annotations.pop(_LAST_APPLIED, None) is not None and not annotations:
-            del meta["annotations"]
+        if isinstance(annotations, dict) and LAST_APPLIED in annotations:
+            del annotations[LAST_APPLIED]
+            if not annotations:
+                del meta["annotations"]
     generation, labels = meta.get("generation"), meta.get("labels")
     owners, finalizers = meta.get("ownerReferences"), meta.get("finalizers")
-    digest = None
-    if "status" in obj:
+    generation = generation if isinstance(generation, int) else None
+    if "kind" in obj and "apiVersion" in obj:  # lists of built-in kinds leave them out, and they were added at the end
+        obj = {"apiVersion": obj["apiVersion"], "kind": obj["kind"]} | obj
+    before_status: int | None = 0
+    if generation is not None:
+        body = codec.dumps(obj)
+    elif "status" in obj:
         status = obj.pop("status")
         body = codec.dumps(obj)
-        digest = hash(body)
+        before_status = len(body) - 1
         body = b'%b,"status":%b}' % (body[:-1], codec.dumps(status))
     else:
+        before_status = None
         body = codec.dumps(obj)
     return (
         key,
         uid,
         version,
-        generation if isinstance(generation, int) else None,
-        _shared("\0".join([f"{name}\0{value}" for name, value in labels.items()])) if labels and isinstance(labels, dict) else "",
-        _join_owners(owners) if owners and isinstance(owners, list) else "",
-        _shared("\0".join(map(str, finalizers))) if finalizers and isinstance(finalizers, list) else "",
+        generation,
+        flat_labels(labels) if labels and isinstance(labels, dict) else "",
+        flat_owners(owners) if owners and isinstance(owners, list) else "",
+        shared("\0".join(map(str, finalizers))) if finalizers and isinstance(finalizers, list) else "",
         bool(meta.get("deletionTimestamp")),
-        digest,
+        before_status,
         body,
     )
-
-
-_texts: dict[str, str] = {}
-
-
-def _shared(text: str) -> str:
-    """One text for all that are equal, for as many as are worth it. Losing a race costs a few bytes."""
-    found = _texts.get(text)
-    if found is None:
-        if len(_texts) < _SHARED_LIMIT:
-            _texts[text] = text
-        return text
-    return found
-
-
-def _join_owners(references: list[Any]) -> str:
-    parts: list[str] = []
-    for ref in references:
-        if isinstance(ref, dict):
-            parts += (str(ref.get(name) or "") for name in ("uid", "name", "kind", "apiVersion"))
-            parts += ("1" if ref.get("controller") is True else "", "1" if ref.get("blockOwnerDeletion") is True else "")
-    return "\0".join(parts)
 
 
 def owner_uids(record: Record | None) -> list[str]:
@@ -136,48 +111,49 @@ def owner_uids(record: Record | None) -> list[str]:
     return record[5].split("\0")[::_OWNER_PARTS] if record is not None and record[5] else []
 
 
-class Entry:
-    """An object in the cache, read without decoding it; `decode` gives the whole, anew for every caller."""
+class Entry(tuple[Any, ...]):
+    """An object in the cache, read without decoding it; `decode` gives the whole, anew for every caller.
 
-    __slots__ = ("_record",)
+    It is the record itself, with names for its parts: two are made for every change, and this way that costs next to nothing.
+    """
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    __slots__ = ()
 
     @property
     def key(self) -> str:
         """`"namespace/name"`, or `"name"`."""
-        return self._record[0]
+        return str(self[0])
 
     @property
     def uid(self) -> str:
         """`metadata.uid`."""
-        return self._record[1]
+        return str(self[1])
 
     @property
     def resource_version(self) -> str:
         """`metadata.resourceVersion`."""
-        return str(self._record[2])
+        return str(self[2])
 
     @property
     def generation(self) -> int | None:
         """`metadata.generation`; None for kinds that have none."""
-        return self._record[3]
+        generation: int | None = self[3]
+        return generation
 
     @property
     def labels(self) -> dict[str, str]:
         """`metadata.labels`, a private copy."""
-        if not self._record[4]:
+        if not self[4]:
             return {}
-        flat = self._record[4].split("\0")
+        flat = self[4].split("\0")
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     @property
     def owners(self) -> tuple[Mapping[str, Any], ...]:
         """`metadata.ownerReferences`."""
-        if not self._record[5]:
+        if not self[5]:
             return ()
-        flat = self._record[5].split("\0")
+        flat = self[5].split("\0")
         return tuple(_owner_mapping(flat[at : at + _OWNER_PARTS]) for at in range(0, len(flat), _OWNER_PARTS))
 
     @property
@@ -188,34 +164,38 @@ class Entry:
     @property
     def finalizers(self) -> tuple[str, ...]:
         """`metadata.finalizers`."""
-        return tuple(self._record[6].split("\0")) if self._record[6] else ()
+        return tuple(self[6].split("\0")) if self[6] else ()
 
     @property
     def deleting(self) -> bool:
         """Whether it has a deletion timestamp."""
-        return self._record[7]
+        return bool(self[7])
 
     @property
     def digest(self) -> int:
-        """A hash of everything but status, resourceVersion and what is stripped; comparable within this process only."""
-        return hash(self._record[9]) if self._record[8] is None else self._record[8]
+        """A hash of everything but status, resourceVersion and what is stripped; comparable within this process only.
+
+        It costs a hash of the bytes; of an object with a generation, a decode and an encode.
+        """
+        version, before_status, body = self[2], self[8], self[9]
+        if before_status == 0:
+            obj = codec.loads(body)
+            obj.pop("status", None)
+            obj["metadata"].pop("resourceVersion", None)
+            return hash(codec.dumps(obj))
+        if before_status is not None:
+            body = body[:before_status] + b"}"
+        return hash(body.replace(b'"resourceVersion":"%b"' % str(version).encode(), b"", 1))
 
     @property
     def size(self) -> int:
         """The bytes of its JSON as it lies here."""
-        return len(self._record[9])
+        return len(self[9])
 
     def decode(self) -> Object:
         """The object as a dict of the caller's own."""
-        obj: Object = codec.loads(self._record[9])
-        obj["metadata"]["resourceVersion"] = str(self._record[2])
+        obj: Object = codec.loads(self[9])
         return obj
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Entry) and self._record == other._record
-
-    def __hash__(self) -> int:
-        return hash((self._record[1], self._record[2]))
 
     def __repr__(self) -> str:
         return f"<Entry {self.key} version={self.resource_version}>"

@@ -17,17 +17,19 @@ import logging
 import math
 import random
 import threading
+from collections.abc import Iterable, Iterator
 
-from operator_kit.api import Cancel, Client, Selection, WatchEvent
+from operator_kit.api import Cancel, Client, Selection
 from operator_kit.api.watch import INITIAL_EVENTS_END
 from operator_kit.cache.backoff import Backoff
 from operator_kit.cache.problems import explain, reason_of
-from operator_kit.cache.records import Record, identify, parse_version
+from operator_kit.cache.records import Record, parse_version
 from operator_kit.cache.states import List, Pause, ReflectorSettings, Sink, State, Watch
-from operator_kit.cache.store import Verdict
+from operator_kit.cache.store import WentBackwards
 from operator_kit.clock import Clock
+from operator_kit.codec import RawObject
 from operator_kit.errors import Cancelled, ConnectionFailed, CorruptStream, Gone, OperatorKitError, ServerError, TooManyRequests
-from operator_kit.objects import Object, metadata_of, resource_version_of
+from operator_kit.objects import metadata_of, resource_version_of
 from operator_kit.threads import has_ended
 
 __all__ = ["Reflector"]
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 _REMIND_SECONDS = 300.0  # how often a problem that stays is logged again
 _RESYNC_UNWATCHABLE = 1800.0  # between lists of a kind that cannot be watched, when no resync is wanted otherwise
 _FALLBACK = "fallback"  # why a list comes in pages although streaming is on
+_CHANGES = {"ADDED", "MODIFIED", "DELETED"}
 # Failures of a streaming list that say nothing about streaming.
 _NOT_FOR_WANT_OF_STREAMING = {"throttled", "forbidden", "not-found", "unauthorized", "unreachable"}
 
@@ -150,12 +153,12 @@ class Reflector:
         store = self._sink.store
         fresh: dict[str, Record] = {}
         # After a defect, or when versions went backwards, an equal version does not mean an equal object.
-        trust = not state.rebuild and self._backwards is None
+        trust = not state.rebuild and self._backwards is None and len(store) > 0
 
-        def visit(obj: Object) -> None:
+        def visit(raw: RawObject) -> None:
             try:
-                identity = identify(obj)
-                record = (store.held(identity) if trust else None) or self._sink.encode(obj, identity)
+                record = store.held(self._sink.identify(raw)) if trust else None
+                record = record or self._sink.encode(raw)
                 fresh[record[0]] = record
             except ValueError as exc:
                 self._odd(str(exc))
@@ -164,6 +167,7 @@ class Reflector:
             self.selection,
             visit,
             fresh.clear,
+            strip=self._sink.strip,
             page_size=self._settings.page_size,
             timeout=self._settings.list_timeout,
             retries=False,
@@ -214,7 +218,7 @@ class Reflector:
         self._impatient = silence < patience
         gathered: dict[str, Record] | None = {} if gather else None
         deadline = opened + self._settings.streaming_timeout
-        events = 0
+        taken = 0
         stream = self._client.watch(
             self.selection.resource,
             self.selection.namespace,
@@ -222,6 +226,7 @@ class Reflector:
             label_selector=self.selection.label_selector,
             field_selector=self.selection.field_selector,
             metadata_only=self.selection.metadata_only,
+            strip=self._sink.strip,
             timeout_seconds=seconds,
             read_timeout=min(silence, self._settings.streaming_timeout) if gather else silence,
             send_initial_events=gather,
@@ -230,34 +235,34 @@ class Reflector:
         with stream:
             stream.open()
             self._opened()
-            for event in stream:
+            for events in stream.batches():
+                batch = iter(events)
                 self._alive_at = now = self._clock.monotonic()
                 self._silences = 0
-                if event.type == "BOOKMARK":
-                    self._bookmarks = True
-                else:
-                    events += 1
-                    if self.problem:
-                        self._well()
                 if gathered is not None:
-                    if self._gather(event, gathered):
-                        back = self._listed(gathered, resource_version_of(event.object))
-                        if back is not None:
-                            return back
-                        gathered = None
-                        self._state = Watch()  # what fails from here on is a watch
-                    elif now > deadline:
-                        raise ConnectionFailed(f"no end of the initial events within {self._settings.streaming_timeout:g} s")
-                    continue
-                if self._take(event).backwards:
-                    return self._went_backwards(f"{event.type} of version {resource_version_of(event.object)} on a later stream")
+                    version = self._gather(batch, gathered)
+                    if version is None:
+                        if now > deadline:
+                            raise ConnectionFailed(f"no end of the initial events within {self._settings.streaming_timeout:g} s")
+                        continue
+                    back = self._listed(gathered, version)
+                    if back is not None:
+                        return back
+                    gathered = None
+                    self._state = Watch()  # what fails from here on is a watch; the rest of this batch is one already
+                try:
+                    taken += self._take(batch)
+                except WentBackwards as exc:
+                    return self._went_backwards(str(exc))
+                if taken and self.problem:
+                    self._well()
                 if now >= self._resync_at:
                     break
         if self._cancel.cancelled:
             return self._state
         if gathered is not None:
             raise ConnectionFailed("the stream was closed before the end of the initial events")
-        return self._closed(opened, events)
+        return self._closed(opened, taken)
 
     def _closed(self, opened: float, events: int) -> State:
         """After a watch that ended in good order."""
@@ -320,44 +325,48 @@ class Reflector:
 
     # -- events -----------------------------------------------------------------------------------------------------------------
 
-    def _take(self, event: WatchEvent) -> Verdict:
-        """One event into the store."""
-        if event.type == "BOOKMARK":
-            version = resource_version_of(event.object)
-            return self._sink.store.advance(version) if version else Verdict()
-        obj = event.object
-        if event.type not in {"ADDED", "MODIFIED", "DELETED"}:
-            self._odd(f"an event of type {event.type}")
-            return Verdict()
-        try:
-            self._check_kind(obj)
-            verdict = self._sink.apply(event.type, obj)
-        except ValueError as exc:
-            self._odd(str(exc))
-            return Verdict()
-        self._corrupt = 0
-        return verdict
-
-    def _gather(self, event: WatchEvent, gathered: dict[str, Record]) -> bool:
-        """One event of a list that comes as a stream. Returns whether it was the last."""
-        if event.type == "BOOKMARK":
-            annotations = metadata_of(event.object).get("annotations")
-            return isinstance(annotations, dict) and annotations.get(INITIAL_EVENTS_END) == "true"
-        try:
-            self._check_kind(event.object)
-            identity = identify(event.object)
-            if event.type == "DELETED":
-                gathered.pop(identity[0], None)
+    def _take(self, batch: Iterable[RawObject]) -> int:
+        """Some events into the store. Returns how many were no bookmarks. Raises WentBackwards."""
+        taken = 0
+        apply = self._sink.apply
+        for event in batch:
+            if event.type in _CHANGES:
+                taken += 1
+                try:
+                    apply(event)
+                except ValueError as exc:
+                    self._odd(str(exc))
+                else:
+                    self._corrupt = 0
+            elif event.type == "BOOKMARK":
+                self._bookmarks = True
+                version = resource_version_of(event.decode())
+                if version:
+                    self._sink.store.advance(version)
             else:
-                gathered[identity[0]] = self._sink.encode(event.object, identity)
-        except ValueError as exc:
-            self._odd(str(exc))
-        return False
+                taken += 1
+                self._odd(f"an event of type {event.type}")
+        return taken
 
-    def _check_kind(self, obj: Object) -> None:
-        self.selection.complete(obj)
-        if obj["kind"] != self.selection.resource.kind:
-            raise ValueError(f"an object of kind {obj['kind']} in a stream of {self.selection.resource.kind}")
+    def _gather(self, batch: Iterator[RawObject], gathered: dict[str, Record]) -> str | None:
+        """Some events of a list that comes as a stream. Returns the version of the list, if its end was among them."""
+        for event in batch:
+            if event.type == "BOOKMARK":
+                self._bookmarks = True
+                bookmark = event.decode()
+                annotations = metadata_of(bookmark).get("annotations")
+                if isinstance(annotations, dict) and annotations.get(INITIAL_EVENTS_END) == "true":
+                    return resource_version_of(bookmark)
+                continue
+            try:
+                if event.type == "DELETED":
+                    gathered.pop(self._sink.identify(event)[0], None)
+                else:
+                    record = self._sink.encode(event)
+                    gathered[record[0]] = record
+            except ValueError as exc:
+                self._odd(str(exc))
+        return None
 
     # -- telling ----------------------------------------------------------------------------------------------------------------
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from operator_kit.cache.records import Identity, Record
-from operator_kit.cache.store import Store, Verdict
-from operator_kit.objects import Object
+from operator_kit.cache.store import Store
+from operator_kit.codec import Identity, RawObject, Record
 
 __all__ = ["List", "Pause", "ReflectorSettings", "Sink", "State", "Watch"]
 
@@ -81,11 +80,22 @@ class Sink(Protocol):
 
     store: Store
 
-    def encode(self, obj: Object, identity: Identity) -> Record:
+    strip: bool
+    """Whether objects may come without managedFields and last-applied annotation."""
+
+    def identify(self, raw: RawObject) -> Identity:
+        """Who an object is. Raises ValueError for what is no object."""
+
+    def encode(self, raw: RawObject) -> Record:
         """Make a record. Raises ValueError for what is no object."""
 
     def replace(self, fresh: dict[str, Record], version: str, *, rebuild: bool) -> int:
         """A list: put it in the store and tell the handlers. Returns how many objects it changed."""
 
-    def apply(self, event: str, obj: Object) -> Verdict:
-        """An event: put it in the store and tell the handlers. Raises ValueError for what is no object."""
+    def apply(self, event: RawObject) -> None:
+        """An event: put it in the store and tell the handlers.
+
+        Raises:
+            ValueError: it is no object.
+            WentBackwards: the server's versions went backwards.
+        """

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from operator_kit.cache.indexes import Indexes, IndexFunction
 from operator_kit.cache.records import Change, Entry, Identity, Record, Version, parse_version
@@ -21,7 +21,7 @@ from operator_kit.cache.waits import Waits, Write, seen
 from operator_kit.objects import Object, split_key
 from operator_kit.selectors import LabelSelector
 
-__all__ = ["Store", "Verdict"]
+__all__ = ["Store", "WentBackwards"]
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,8 @@ Names: TypeAlias = list[str]
 _TOMBSTONES = 16_384
 
 
-class Verdict(NamedTuple):
-    """What became of an event: the changes it made (none if it was dropped), and whether versions went backwards."""
-
-    changes: tuple[Change, ...] = ()
-    backwards: bool = False
+class WentBackwards(Exception):
+    """The server tells of something older than it told before: it was restored, or another one answers."""
 
 
 class Store:
@@ -246,19 +243,18 @@ class Store:
         self._call(due)
         return _differences(before, vanished, fresh, initial=initial)
 
-    def advance(self, version: str) -> Verdict:
-        """Take a bookmark: everything up to this version has been told."""
+    def advance(self, version: str) -> None:
+        """Take a bookmark: everything up to this version has been told. Raises WentBackwards for one older than what was told."""
         newest = parse_version(version)
         if _older(newest, self._version):
-            return Verdict(backwards=True)
+            raise WentBackwards(f"a bookmark is of version {newest}, older than {self._version}")
         with self._lock:
             self._version = newest
             due = self._waits.due((), self._records, newest)
         self._call(due)
-        return Verdict()
 
-    def apply(self, event: str, identity: Identity, encode: Callable[[], Record]) -> Verdict:
-        """Take an event of a watch.
+    def apply(self, event: str, record: Record | Identity) -> tuple[Change, ...]:
+        """Take an event of a watch. Returns the changes it made: none if it was dropped.
 
         - an object not newer than what is held, or than its own deletion: dropped;
         - a deletion older than what is held: dropped; of something that is not held: only remembered;
@@ -268,77 +264,68 @@ class Store:
 
         Args:
             event: `ADDED`, `MODIFIED` or `DELETED`.
-            identity: the object's key, uid and version.
-            encode: makes the record; called only if the event counts.
+            record: the object's record; of a deleted one its identity will do.
+
+        Raises:
+            WentBackwards: the server was restored to an earlier state, it seems.
         """
-        key, uid, version = identity
+        key, uid, version = record[0], record[1], record[2]
         old = self._records.get(key)
         if event == "DELETED":
             same = old is not None and old[1] == uid
             if old is None or _older(version, old[2]):
                 if not same:  # the object that is held is not the one that was deleted before it
                     self._bury(uid, version)
-                return self._moved(version)
-            return self._write(old, None, version, (Change("deleted", key, Entry(old), None),), buried=uid)
-        if _not_newer(version, self._tombstones.get(uid)):
-            return Verdict()
+                if not _older(version, self._version):
+                    self.advance(str(version))  # an event that changed nothing still tells how far the server is
+                return ()
+            self._write(old, None, key, version)
+            self._bury(uid, version)
+            if not same:
+                self._bury(old[1], version)
+            return (Change("deleted", key, Entry(old), None),)
+        new: Record = record  # type: ignore[assignment]
+        if self._tombstones and _not_newer(version, self._tombstones.get(uid)):
+            return ()
         if old is None:
             if _not_newer(version, self._base):
-                return Verdict(backwards=True)
-        elif old[1] == uid:
-            if _not_newer(version, old[2]):
-                return Verdict()
-        elif _older(version, old[2]):
-            return Verdict()
-        record = encode()
-        entry = Entry(record)
-        changes: tuple[Change, ...]
-        buried = ""
-        if old is None:
-            changes = (Change("added", key, None, entry),)
-        elif old[1] == uid:
-            changes = (Change("modified", key, Entry(old), entry),)
-        else:
-            changes = (Change("deleted", key, Entry(old), None), Change("added", key, None, entry))
-            buried = old[1]
-        return self._write(old, record, version, changes, buried=buried)
+                raise WentBackwards(f"an event of version {version} tells of an object that a list of {self._base} did not have")
+            self._write(None, new, key, version)
+            return (Change("added", key, None, Entry(new)),)
+        if old[1] == uid:
+            held = old[2]
+            if type(version) is int and type(held) is int and version <= held:  # `_not_newer`, without the call
+                return ()
+            self._write(old, new, key, version)
+            return (Change("modified", key, Entry(old), Entry(new)),)
+        if _older(version, old[2]):
+            return ()
+        self._write(old, new, key, version)
+        self._bury(old[1], version)
+        return Change("deleted", key, Entry(old), None), Change("added", key, None, Entry(new))
 
-    def _write(
-        self,
-        old: Record | None,
-        new: Record | None,
-        version: Version,
-        changes: tuple[Change, ...],
-        *,
-        buried: str,
-    ) -> Verdict:
-        key = changes[0].key
+    def _write(self, old: Record | None, new: Record | None, key: str, version: Version) -> None:
+        indexes = self._indexes
         while True:
-            generation = self._indexes.generation
-            values = self._indexes.values(new)
+            generation = indexes.generation
+            values = indexes.values(new) if indexes.custom else None
             with self._lock:
-                if generation != self._indexes.generation:
+                if generation != indexes.generation:  # an index was added or removed while its authors were asked
                     continue
-                self._indexes.change(old, new, values)
+                if values is not None or old is None or new is None or old[5] != new[5]:
+                    indexes.change(old, new, values or {})
                 if new is None:
                     del self._records[key]
                 else:
                     self._records[key] = new
                 self._bytes += (len(new[9]) if new else 0) - (len(old[9]) if old else 0)
-                if not _older(version, self._version):
+                newest = self._version
+                if not (type(version) is int and type(newest) is int and version < newest):  # `_older`, without the call
                     self._version = version
                 due = self._waits.due((key,), self._records, self._version) if self._waits.anyone else ()
             break
-        if buried:
-            self._bury(buried, version)
-            if old is not None and old[1] != buried:
-                self._bury(old[1], version)
-        self._call(due)
-        return Verdict(changes)
-
-    def _moved(self, version: Version) -> Verdict:
-        """An event that changed nothing still tells how far the server is."""
-        return self.advance(str(version)) if not _older(version, self._version) else Verdict()
+        if due:
+            self._call(due)
 
     def _bury(self, uid: str, version: Version) -> None:
         # A late deletion must not make a later one look earlier; and the latest burial is the last to be forgotten.

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from operator_kit import codec
+from operator_kit.codec import fast, standard
 from operator_kit.errors import ConnectionFailed, CorruptStream, Forbidden, Gone, ServerError
 from operator_kit.objects import Resource
 
@@ -15,6 +17,12 @@ from .conftest import Serve
 from .scripted import Asked, Peer
 
 CM = Resource("", "v1", "ConfigMap", "configmaps")
+
+
+@pytest.fixture(autouse=True, params=["fast", "standard"])
+def half(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test is run with both halves of the codec."""
+    monkeypatch.setattr(codec, "read_events", {"fast": fast, "standard": standard}[request.param].read_events)
 
 
 def obj(name: str, **more: Any) -> dict[str, Any]:
@@ -77,7 +85,28 @@ def test_events_come_whole_however_they_are_cut(serve: Serve) -> None:
         _, client = serve(streaming(*(whole[start : start + size] for start in range(0, len(whole), size))))
         events = list(client.watch(CM))
         assert [event.type for event in events] == ["ADDED", "MODIFIED", "BOOKMARK"]
-        assert events[0].object["text"] == "ü" * 50
+        assert events[0].decode()["text"] == "ü" * 50
+
+
+def test_lines_of_any_size_come_together_and_apart(serve: Serve) -> None:
+    huge = line("ADDED", obj("huge", text="ü" * 1_000_000))
+    small = b"".join(line("MODIFIED", obj(f"s{number}")) for number in range(300))
+    _, client = serve(streaming(huge + small, huge[:300_000], huge[300_000:] + small[:1000], small[1000:]))
+    batches = [list(batch) for batch in client.watch(CM).batches()]
+    assert sum(len(batch) for batch in batches) == 602
+    assert len(batches) < 100  # many at once
+    names = [event.decode()["metadata"]["name"] for batch in batches for event in batch if event.type == "MODIFIED"]
+    assert names == [f"s{number}" for number in range(300)] * 2
+
+
+def test_what_is_before_an_error_or_a_damaged_line_in_one_piece_is_not_lost(serve: Serve) -> None:
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+    for bad, error in ((line("ERROR", gone), Gone), (b"{\n", CorruptStream), (b"\n", CorruptStream)):
+        _, client = serve(streaming(line("ADDED", obj("a")) + line("ADDED", obj("b")) + bad + line("ADDED", obj("c"))))
+        stream = iter(client.watch(CM))
+        assert [next(stream).decode()["metadata"]["name"] for _ in range(2)] == ["a", "b"]
+        with pytest.raises(error):
+            next(stream)
 
 
 @pytest.mark.parametrize(

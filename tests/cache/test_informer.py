@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from operator_kit import codec
 from operator_kit.api import Client, Selection
 from operator_kit.cache import Change, Informer, Informers, ReflectorSettings, Write
 from operator_kit.cache.backoff import Backoff
-from operator_kit.cache.records import encode, identify
+from operator_kit.cache.records import encode
 from operator_kit.clock import Clock, FakeClock, Signal
+from operator_kit.codec import RawObject
 from operator_kit.objects import Resource, key_of
 
 from .conftest import CM, World, until
@@ -29,6 +31,11 @@ def obj(name: str, version: int = 1, uid: str = "", **more: Any) -> dict[str, An
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, **more.pop("meta", {})}, **more}
 
 
+def event(kind: str, o: dict[str, Any], *, strip: bool = True) -> RawObject:
+    """As it would come over a watch."""
+    return next(iter(codec.read_events(codec.dumps({"type": kind, "object": o}) + b"\n", strip=strip)))
+
+
 def informer(selection: Selection | None = None, **options: Any) -> Informer:
     """One that is fed by the test and not by a reflector."""
     client = Client.from_kubeconfig_dict(NOWHERE)
@@ -36,7 +43,7 @@ def informer(selection: Selection | None = None, **options: Any) -> Informer:
 
 
 def listed(inf: Informer, *objects: dict[str, Any], version: int = 10) -> int:
-    return inf.replace({key_of(o): inf.encode(o, identify(o)) for o in objects}, str(version), rebuild=False)
+    return inf.replace({key_of(o): inf.encode(event("ADDED", o, strip=inf.strip)) for o in objects}, str(version), rebuild=False)
 
 
 class Heard:
@@ -64,17 +71,17 @@ def test_a_handler_is_synced_when_it_has_heard_of_everything_that_was_there() ->
     assert registration.synced
     assert inf.synced
     assert heard.told() == [("added", "n/a", True), ("added", "n/b", True)]
-    inf.apply("ADDED", obj("c", 11))
+    inf.apply(event("ADDED", obj("c", 11)))
     assert heard.told()[2:] == [("added", "n/c", False)]
 
 
 def test_a_late_handler_hears_of_what_is_there_first_then_of_changes() -> None:
     inf, late = informer(), Heard()
     listed(inf, obj("a"))
-    inf.apply("MODIFIED", obj("a", 12))
+    inf.apply(event("MODIFIED", obj("a", 12)))
     registration = inf.add_handler(late)
     assert registration.synced
-    inf.apply("DELETED", obj("a", 13))
+    inf.apply(event("DELETED", obj("a", 13)))
     assert late.told() == [("added", "n/a", True), ("deleted", "n/a", False)]
 
 
@@ -82,8 +89,8 @@ def test_handlers_see_the_old_and_the_new() -> None:
     inf, heard = informer(), Heard()
     listed(inf, obj("a", spec=1))
     inf.add_handler(heard)
-    inf.apply("MODIFIED", obj("a", 12, spec=2))
-    inf.apply("DELETED", obj("a", 13, spec=2))
+    inf.apply(event("MODIFIED", obj("a", 12, spec=2)))
+    inf.apply(event("DELETED", obj("a", 13, spec=2)))
     old_and_new = [(c.old and c.old.decode()["spec"], c.new and c.new.decode()["spec"]) for c in heard.changes]
     assert old_and_new == [(None, 1), (1, 2), (2, None)]
 
@@ -133,7 +140,7 @@ def test_handlers_may_come_and_go_in_a_handler() -> None:
     listed(inf, obj("a"), obj("b"))
     # It came in the middle of the list's changes: it hears of all of them, afterwards.
     assert second.told() == [("added", "n/a", True), ("added", "n/b", True)]
-    inf.apply("ADDED", obj("c", 12))
+    inf.apply(event("ADDED", obj("c", 12)))
     assert second.told()[-1] == ("added", "n/c", False)
 
 
@@ -152,7 +159,7 @@ def test_handlers_that_come_while_changes_are_told_miss_and_repeat_nothing() -> 
     thread = threading.Thread(target=come)
     thread.start()
     for version in range(20, 220):
-        inf.apply("MODIFIED", obj(f"a{version % 20}", version))
+        inf.apply(event("MODIFIED", obj(f"a{version % 20}", version)))
         if version % 50 == 0:
             listed(inf, *(entry.decode() for entry in inf.store.entries()), version=version)
     stop.set()
@@ -343,10 +350,8 @@ def test_odd_objects_are_left_out_counted_and_told_of_once(caplog: pytest.LogCap
         {"kind": "Other", "metadata": {"name": "a", "uid": "u"}},
         {},
     ):
-        from operator_kit.api import WatchEvent
-
-        inf.reflector._take(WatchEvent("ADDED", dict(broken)))
-    inf.reflector._take(WatchEvent("STRANGE", obj("a")))
+        inf.reflector._take([event("ADDED", dict(broken))])
+    inf.reflector._take([event("STRANGE", obj("a"))])
     assert inf.status().odd == 4
     assert len(inf.store) == 0
     assert len([record for record in caplog.records if "left out" in record.getMessage()]) == 1

@@ -222,7 +222,7 @@ class FakeStore:
 
     def _sees(self, write: Write) -> bool:
         entry = self.entries.get(write.key)
-        return seen(write, entry._record if entry is not None else None, self.version)
+        return seen(write, entry, self.version)
 
     def changed(self) -> None:
         due = [wait for wait in self.waits if self._sees(wait[0])]

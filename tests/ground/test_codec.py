@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operator_kit import codec
+from operator_kit.codec import fast, standard
 
 JSON = st.recursive(
     st.none()
@@ -25,8 +26,8 @@ JSON = st.recursive(
 @given(JSON)
 def test_what_is_encoded_decodes_to_the_same(value: Any) -> None:
     assert codec.loads(codec.dumps(value)) == value
-    assert codec._std_loads(codec.dumps(value)) == value
-    assert codec.loads(codec._std_dumps(value)) == value
+    assert standard.loads(codec.dumps(value)) == value
+    assert codec.loads(standard.dumps(value)) == value
 
 
 @given(JSON)
@@ -42,31 +43,32 @@ def test_a_clone_is_equal_and_shares_nothing_that_can_change(value: Any) -> None
     assert not containers(copy) & containers(value)
 
 
-@pytest.mark.parametrize("decode", [codec.loads, codec._std_loads])
+@pytest.mark.parametrize("decode", [codec.loads, standard.loads])
 @pytest.mark.parametrize("text", [b"", b"{", b"NaN", b'{"a": Infinity}', b"[1,]", b"nope", b"{} {}"])
 def test_what_is_not_json_is_a_value_error(decode: Any, text: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the text is the decoder's own
         decode(text)
 
 
-@pytest.mark.parametrize("decode", [codec.loads, codec._std_loads])
+@pytest.mark.parametrize("decode", [codec.loads, standard.loads])
 def test_nesting_without_end_is_a_value_error_not_a_crash(decode: Any) -> None:
     with pytest.raises(ValueError, match=r"deep|recursion"):
         decode(b"[" * 200_000)
 
 
-@pytest.mark.parametrize("visit_items", [codec.visit_items, codec._std_visit_items])
-def test_a_list_is_decoded_item_by_item(visit_items: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("visit_raw", [fast.visit_raw, standard.visit_raw])
+def test_a_list_is_opened_item_by_item(visit_raw: Callable[..., Any]) -> None:
     seen: list[Any] = []
-    text = ' {"a" : [1], "items": [ {"x":1} , {"y":"\\u00fc"}, null ], "kind":"L", "metadata": {"items": []} } '
-    assert visit_items(text.encode(), seen.append) == {"a": [1], "kind": "L", "metadata": {"items": []}}
-    assert seen == [{"x": 1}, {"y": "ü"}, None]
+    text = ' {"a" : [1], "items": [ {"x":1} , {"y":"\\u00fc"}, {} ], "kind":"L", "metadata": {"items": []} } '
+    envelope = visit_raw(text.encode(), lambda raw: seen.append(raw.decode()), strip=True)
+    assert envelope == {"a": [1], "kind": "L", "metadata": {"items": []}}
+    assert seen == [{"x": 1}, {"y": "ü"}, {}]
     for empty in (b'{"items":[]}', b'{"items":null}', b"{}"):
-        assert visit_items(empty, seen.append) == {}
+        assert visit_raw(empty, seen.append, strip=True) == {}
     assert len(seen) == 3
 
 
-@pytest.mark.parametrize("visit_items", [codec.visit_items, codec._std_visit_items])
+@pytest.mark.parametrize("visit_raw", [fast.visit_raw, standard.visit_raw])
 @pytest.mark.parametrize(
     "text",
     [
@@ -82,9 +84,11 @@ def test_a_list_is_decoded_item_by_item(visit_items: Callable[..., Any]) -> None
         '{"a" 1}',
         '{"a":1 "b":2}',
         '{"items":[NaN]}',
-        '{"items":[,1]}',
+        '{"items":[,{}]}',
+        '{"items":[{},1]}',
+        '{"items":[null]}',
     ],
 )
-def test_what_is_no_list_document_is_refused(visit_items: Callable[..., Any], text: str) -> None:
+def test_what_is_no_list_document_is_refused(visit_raw: Callable[..., Any], text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        visit_items(text.encode(), lambda item: None)
+        visit_raw(text.encode(), lambda item: None, strip=True)
