@@ -7,6 +7,8 @@ PYTEST := $(BIN)/python -m pytest
 SEEDS  ?= 200
 FIRST  ?= 0
 KILLS  ?= 10
+EVENTS ?= 1000000
+SEED   ?= 1
 
 # The operator that docker-build makes and deploy runs (the example), and the base image it is made from.
 VERSION        := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -64,6 +66,9 @@ failover: $(READY) ## Three replicas as processes, the leader killed KILLS=10 ti
 
 chaos: $(READY) ## The example operator under random mixtures of faults: SEEDS=1000 of them, from FIRST=0
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
+
+soak: $(READY) ## Informers under EVENTS=1000000 events, faults and churn, and their memory along the way; SEED=1
+	@$(BIN)/python -m tests.soak --events $(EVENTS) --seed $(SEED)
 
 lint: $(READY) ## ruff, mypy strict, the layers of the house
 	@$(BIN)/ruff check .
