@@ -68,7 +68,7 @@ chaos: $(READY) ## The example operator under random mixtures of faults: SEEDS=1
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
 
 soak: $(READY) ## Informers under EVENTS=1000000 events, faults and churn, and their memory along the way; SEED=1
-	@$(BIN)/python -m tests.soak --events $(EVENTS) --seed $(SEED)
+	@MALLOC_ARENA_MAX=1 $(BIN)/python -m tests.soak --events $(EVENTS) --seed $(SEED)
 
 lint: $(READY) ## ruff, mypy strict, the layers of the house
 	@$(BIN)/ruff check .

@@ -343,6 +343,14 @@ def test_only_metadata_is_held_when_only_metadata_is_wanted(world: World) -> Non
         assert entry.size < 500
 
 
+def test_whole_objects_are_taken_where_only_metadata_was_asked_for() -> None:
+    inf = informer(Selection(CM, metadata_only=True))
+    listed(inf)
+    inf.reflector._take([event("ADDED", obj("a", 12))])
+    assert (len(inf.store), inf.status().odd) == (1, 0)
+    assert (inf.store.get("n/a") or {})["kind"] == "ConfigMap"
+
+
 def test_odd_objects_are_left_out_counted_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     inf = informer()
     for broken in (
