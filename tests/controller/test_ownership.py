@@ -237,14 +237,17 @@ def test_one_that_the_cleanup_has_changed_is_deleted_like_the_others(world: Clus
 
 def test_a_cluster_scoped_child_of_a_namespaced_owner_goes_with_it(world: Cluster, operator: StartOperator) -> None:
     def function(obj: Object, ctx: Context) -> None:
-        ctx.apply_set([namespace("of-red"), config_map("quota", "of-red")])
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "elsewhere"}}  # by its metadata
+        ctx.apply_set([secret, config_map("quota", "of-red"), namespace("of-red")])
 
     world.create(team())
-    running = operator(teams(function, owns_by_label=["v1/Namespace", "v1/ConfigMap"])).settle()
+    running = operator(teams(function, owns_by_label=["v1/Namespace", "v1/ConfigMap", "v1/Secret"])).settle()
     assert world.get("v1/ConfigMap", "quota", namespace="of-red")
+    assert world.get("v1/Secret", "key", namespace="elsewhere")
     world.delete("Team", "red")
     running.settle()
     world.wait_gone("v1/Namespace", "of-red")
+    assert world.get("v1/Secret", "key", namespace="elsewhere") is None
     assert world.get("v1/Namespace", "default")
 
 
