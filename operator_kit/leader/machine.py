@@ -179,12 +179,19 @@ class _Turn:
         call = self.state.call
         if call is None or call.id != event.id:
             return
-        self.set(call=None, problem="")
+        self.set(call=None)
         if call.verb == "get":
             self.observe(event.lease)
             self.read(call)
+            self.mended()
         else:
+            self.set(problem="")
             self.wrote(call, event.lease)
+
+    def mended(self) -> None:
+        """The lease could be read. If that leads to a write, only its success shows that all is well."""
+        if self.state.call is None:
+            self.set(problem="")
 
     def failed(self, event: Failed) -> None:
         call = self.state.call
@@ -192,9 +199,9 @@ class _Turn:
             return
         self.set(call=None)
         if call.verb == "get" and isinstance(event.error, NotFound):
-            self.set(problem="")
             self.observe(None)
             self.read(call)
+            self.mended()
             return
         self.complain(call, event.error)
         if call.verb != "get":

@@ -9,7 +9,7 @@ import pytest
 
 from operator_kit.errors import Cancelled, ConnectionFailed, api_error
 from operator_kit.leader.record import Record
-from operator_kit.leader.states import Abandon, Answered, Failed, GiveUp, Note, Phase, Retire, Stop, WorkStopped
+from operator_kit.leader.states import Abandon, Answered, Failed, GiveUp, Note, Phase, Retire, Stop, Tick, WorkStopped
 from tests.leader.driver import Driver, conflict, lease_of, not_found
 from tests.leader.simulate import Server
 
@@ -257,6 +257,22 @@ class TestValidity:
         for _ in range(5):
             me.pass_time(1)
         assert me.verbs.count("replace") == 1
+
+
+class TestProblems:
+    def test_a_write_that_is_refused_is_said_once_however_often_the_lease_can_be_read(self) -> None:
+        me = Driver()
+        forbidden = api_error(403, {"reason": "Forbidden", "message": "no"})
+        for _ in range(3):
+            me.feed(Tick())
+            me.fail(not_found())
+            assert me.call.verb == "create"
+            me.fail(forbidden)
+            assert "may not create the lease ns/lock" in me.state.problem
+            me.pass_time(5)
+        assert len([note for note in me.told(Note) if note.level == logging.WARNING]) == 1
+        me.run(5)
+        assert me.state.problem == ""
 
 
 class TestLoss:
