@@ -111,7 +111,7 @@ _RECONCILING = "Reconciling"
 _LIFE = "Starting and stopping"
 _ENDPOINTS = "Probes and metrics"
 _ELECTION = "Leader election"
-_LOGS = "Logs"
+_LOGS = "Logs and traces"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -218,6 +218,9 @@ class Settings:
     )
     log_format: str = _setting(
         "text", "Text for people, JSON for machines.", group=_LOGS, kind="choice", choices=("text", "json")
+    )
+    tracing: bool = _setting(
+        False, "Trace reconciles with OpenTelemetry; OTEL_* says where to, and can ask for it too.", group=_LOGS, kind="flag"
     )
 
 

@@ -33,6 +33,7 @@ from operator_kit.api.connection import FAILURES, adopt, connection_failed
 from operator_kit.api.metrics import ERROR, RequestMetrics
 from operator_kit.clock import Clock
 from operator_kit.errors import ApiError, Cancelled, ConfigError, ConnectionFailed, OperatorKitError, Unauthorized, api_error
+from operator_kit.observe.tracing import Span, request_span
 
 __all__ = ["Request", "Stream", "Transport"]
 
@@ -202,9 +203,14 @@ class Transport:
             ConnectionFailed: no answer, or only a part of it.
             Cancelled: the call was cancelled.
         """
+        with request_span(request.method, request.path, self.address) as span:
+            return self._request(request, span)
+
+    def _request(self, request: Request, span: Span) -> bytes:
         scope = Scope(request.cancel, self._clock)
         try:
             response = self._open(request, scope, total=request.timeout)
+            span.set("http.response.status_code", response.status)
             try:
                 data = _read(response)
             except FAILURES as exc:

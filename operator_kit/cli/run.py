@@ -108,9 +108,11 @@ def _check_election(settings: Settings, origins: Mapping[str, str]) -> None:
 
 def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: tuple[str, ...]) -> int:
     from operator_kit.manager import ExitCode, Manager, load_targets
+    from operator_kit.observe.tracing import tracing
 
     registry = load_targets(targets)
     with ExitStack() as stack:
+        stack.enter_context(tracing(settings.tracing, os.environ))
         if sandbox:
             client = stack.enter_context(_sandboxed(loads, registry, settings))
         else:

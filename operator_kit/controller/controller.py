@@ -44,6 +44,7 @@ from operator_kit.leader import Fence
 from operator_kit.objects import split_key
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
+from operator_kit.observe.tracing import reconcile_span
 from operator_kit.queue import LOW, NORMAL, ExponentialBackoff, Snapshot, WorkQueue
 from operator_kit.settings import format_duration
 from operator_kit.threads import has_ended, thread_stack
@@ -231,15 +232,11 @@ class Controller:
         """Where the run of a key is just now, a line for each frame, outermost first; empty when it does not run."""
         with self._lock:
             _, thread = self._running.get(key, (0.0, None))
-        if thread is None or self._runner is None:
-            return []
-        return self._runner.coroutine_stack(key) or thread_stack(thread)
+        return [] if thread is None or self._runner is None else self._runner.coroutine_stack(key) or thread_stack(thread)
 
     def dead_workers(self) -> list[str]:
         """The threads of workers that have ended without being told to."""
-        if self.stopping.is_set():
-            return []
-        return [thread.name for thread in self._threads if has_ended(thread)]
+        return [thread.name for thread in self._threads if has_ended(thread) and not self.stopping.is_set()]
 
     def overdue(self) -> dict[str, str]:
         """The runs that go on past their timeout, in words, by key: a thread cannot be ended from outside."""
@@ -367,11 +364,12 @@ class Controller:
             self._running[key] = (began, threading.current_thread())
         self._counts.began()
         try:
-            with bound(**fields):
+            with bound(**fields), reconcile_span(fields) as span:
                 finished = runner.run(
                     obj, log=log, attempt=attempt, timeout=self.timeout or None, reason=reason, live=live, renew=renew
                 )
                 gate.remember(key, finished.writes)
+                span.came_to(finished.decision.result, finished.decision.error if finished.decision.failed else None)
         finally:
             seconds = self._clock.monotonic() - began
             with self._lock:
