@@ -86,11 +86,13 @@ class _Group(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
+        from operator_kit.observe.logging import as_line
+
         try:
             return super().invoke(ctx)
         except (UsageError, StartupFailed, ApiError, ConnectionFailed) as exc:  # the last two of commands that ask once
             logging.getLogger("operator_kit.cli").debug("where it came from:", exc_info=exc)
-            click.echo(f"operator-kit: {exc}", err=True)
+            click.echo(as_line(f"operator-kit: {exc}", logging.ERROR), err=True)
             ctx.exit(_code_of(exc))
         except KeyboardInterrupt:  # Ctrl-C before the command has its own answer to it; click's is exit code 1, a defect
             click.echo("SIGINT: stopped before the start", err=True)

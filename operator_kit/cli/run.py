@@ -198,8 +198,10 @@ def _signals(manager: Manager) -> Iterator[None]:
         if manager.stopping:
             os._exit(128 + number)
         # Written past the buffers: the signal may have come in the middle of another line.
-        os.write(2, f"{signal.Signals(number).name}: stopping; once more to end at once\n".encode())
+        os.write(2, f"{as_line(f'{signal.Signals(number).name}: stopping; once more to end at once')}\n".encode())
         manager.stop()
+
+    from operator_kit.observe.logging import as_line
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -67,7 +67,7 @@ class Endpoint:
         self._limit = limit
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, Connection] = {}  # under the lock
-        self._listeners: list[socket.socket] = []
+        self._listener: socket.socket | None = None
         self._stop = Signal(self.clock)
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._thread: threading.Thread | None = None
@@ -92,7 +92,7 @@ class Endpoint:
             listener = _listen(self.address)
         except OSError as exc:
             raise EndpointError(f"cannot listen on {self.address}: {_why(exc)}") from exc
-        self._listeners.append(listener)
+        self._listener = listener
         self.address = Address(self.address.host, listener.getsockname()[1])
 
     def start(self) -> None:
@@ -109,8 +109,8 @@ class Endpoint:
             self._wake[1].close()
         if self._thread is not None:
             self._thread.join(timeout)
-        for listener in self._listeners:
-            listener.close()
+        if self._listener is not None:
+            self._listener.close()
         with self._lock:
             connections = dict(self._connections)
         for connection in connections.values():
@@ -131,17 +131,16 @@ class Endpoint:
     # ------------------------------------------------------------------ connections
 
     def _accept_all(self) -> None:
-        assert self._wake is not None
+        listener, wake = self._listener, self._wake
+        assert listener is not None
+        assert wake is not None
+        listener.setblocking(False)
         with selectors.DefaultSelector() as selector:
-            for listener in self._listeners:
-                listener.setblocking(False)
-                selector.register(listener, selectors.EVENT_READ)
-            selector.register(self._wake[0], selectors.EVENT_READ)
+            selector.register(listener, selectors.EVENT_READ)
+            selector.register(wake[0], selectors.EVENT_READ)  # readable when the other end is closed: by `stop`
             while not self._stop.is_set():
-                for key, _ in selector.select():
-                    if key.fileobj is not self._wake[0] and not self._stop.is_set():
-                        assert isinstance(key.fileobj, socket.socket)
-                        self._accept(key.fileobj)
+                if any(key.fileobj is listener for key, _ in selector.select()) and not self._stop.is_set():
+                    self._accept(listener)
 
     def _accept(self, listener: socket.socket) -> None:
         try:

@@ -25,7 +25,7 @@ from typing import Any, TextIO
 
 from operator_kit.observe.redact import redact
 
-__all__ = ["BoundLogger", "JsonFormatter", "TextFormatter", "bound", "configure", "current_fields", "stack"]
+__all__ = ["BoundLogger", "JsonFormatter", "TextFormatter", "as_line", "bound", "configure", "current_fields", "stack"]
 
 _fields: ContextVar[Mapping[str, Any]] = ContextVar("operator_kit_log_fields")
 _NOTHING: Mapping[str, Any] = {}
@@ -174,6 +174,13 @@ def _place_of(error: BaseException) -> str:
     """The line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+
+
+def as_line(text: str, level: int = logging.INFO) -> str:
+    """What is said to a person outside of the log, as it is; as a line of JSON where the log is for machines."""
+    if any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers):
+        return JsonFormatter().format(logging.LogRecord("operator_kit.cli", level, "", 0, text, (), None))
+    return text
 
 
 def configure(*, level: str = "info", format: str = "text", stream: TextIO | None = None) -> logging.Handler:  # noqa: A002  # the flag's name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import re
 import socket
@@ -247,6 +248,14 @@ def test_a_port_in_use_is_one_line_and_an_exit_code_of_its_own() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         result = run("--sandbox", "--exit-when-idle", "--health-probe-bind-address", address, write("ok_target.py", UNKNOWN))
     refused(result, ExitCode.ENDPOINT, f"cannot listen on {address}: another process listens there already")
+
+
+def test_where_logs_are_json_the_last_word_is_too() -> None:
+    result = run("--log-format", "json", "--kubeconfig", "none", write("ok_target.py", UNKNOWN))
+    assert result.exit_code == ExitCode.CONFIG
+    [line] = [json.loads(line) for line in result.output.splitlines()]
+    assert line["level"] == "error"
+    assert line["message"].startswith("operator-kit: kubeconfig none")
 
 
 def test_a_certificate_that_is_none_is_one_line_as_well() -> None:
