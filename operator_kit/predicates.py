@@ -1,8 +1,8 @@
 """Predicates: which changes of an object lead to a run of its reconciler.
 
-A predicate looks at the old and the new form of an object that was *modified*. Objects that appear, vanish, or are seen again
-by a resync always pass: an operator that must converge from lists alone cannot filter those. Predicates are combined with
-`&`, `|` and `~`.
+A predicate looks at the old and the new form of an object that was *modified*. Objects that appear, vanish, begin to be deleted,
+or are seen again by a resync always pass: an operator that must converge from lists alone cannot filter those, and a finalizer
+must not wait. So what a predicate hides is late, not lost. Predicates are combined with `&`, `|` and `~`; they save runs, not memory.
 
     @reconciler("Website", predicates=generation_changed | label_changed)
 
@@ -99,7 +99,7 @@ finalizer_changed = Predicate(lambda old, new: tuple(old.finalizers) != tuple(ne
 """A finalizer came or went. Hides everything else."""
 
 deletion_started = Predicate(lambda old, new: new.deleting and not old.deleting, "deletion_started")
-"""The object began to be deleted. Hides everything else."""
+"""The object began to be deleted, which passes in any case: for a reconciler, the same as nothing. Hides everything else."""
 
 anything = Predicate(lambda _old, _new: True, "anything")
 """Every change, status included. Beware: a reconciler that writes status on every run then wakes itself for ever."""

@@ -45,9 +45,10 @@ def own_source(enqueue: Enqueue, predicate: Predicate | None, kind: Resource) ->
         elif old is None:
             priority, reason = (LOW, "first seen") if change.initial else (NORMAL, "created")
             enqueue(Wake(change.key, priority, False, reason, _version(kind, new)))
-        elif _passes(passes, old, new):
+        # That it begins to be deleted no predicate hides: its finalizer would hold it until the next resync.
+        elif (deletion := new.deleting and not old.deleting) or _passes(passes, old, new):
             fresh = is_new_intent(old, new)
-            reason = "deletion" if new.deleting and not old.deleting else "changed"
+            reason = "deletion" if deletion else "changed"
             enqueue(Wake(change.key, NORMAL, not fresh, reason, _version(kind, new)))
 
     return on_change

@@ -102,6 +102,53 @@ def test_predicates_never_hide_what_appears_vanishes_or_is_seen_again(added: Add
         source(each)
     source(change(foo(), foo(metadata={"generation": 2})))
     assert len(added) == 3
+    source(change(foo(), foo(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})))
+    assert len(added) == 4
+
+
+CHANGES: dict[str, Any] = {
+    "spec": foo(metadata={"generation": 2}),
+    "label": foo(metadata={"labels": {"a": "b"}}),
+    "annotation": foo(metadata={"annotations": {"a": "b"}}),
+    "finalizer": foo(metadata={"finalizers": ["example.com/x"]}),
+    "status": foo(status={"phase": "new"}),
+    "nothing": foo(metadata={"resourceVersion": "9"}),
+}
+"""What is different from a plain Foo."""
+
+
+@pytest.mark.parametrize(
+    ("predicate", "lets_through"),
+    [
+        (predicates.DEFAULT, {"spec", "label", "annotation", "finalizer"}),
+        (predicates.generation_changed, {"spec"}),
+        (predicates.label_changed, {"label"}),
+        (predicates.annotation_changed, {"annotation"}),
+        (predicates.finalizer_changed, {"finalizer"}),
+        (predicates.deletion_started, set()),
+        (predicates.field_changed("status.phase"), {"status"}),
+        (predicates.when(lambda old, new: "status" in new), {"status"}),
+        (predicates.anything, set(CHANGES)),
+        (~predicates.anything, set()),
+        (~predicates.label_changed, set(CHANGES) - {"label"}),
+    ],
+    ids=repr,
+)
+def test_what_each_predicate_lets_through(
+    added: Added, enqueue: Any, predicate: predicates.Predicate, lets_through: set[str]
+) -> None:
+    source = own_source(enqueue, predicate, FOO)
+    passed = set()
+    for what, new in CHANGES.items():
+        before = len(added)
+        source(change(foo(), new))
+        if len(added) > before:
+            passed.add(what)
+    assert passed == lets_through
+    before = len(added)
+    deleting = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    source(change(foo(), foo(metadata=deleting)))
+    assert len(added) == before + 1
 
 
 def test_predicates_combine() -> None:
