@@ -2,7 +2,7 @@
 
 A predicate looks at the old and the new form of an object that was *modified*. Objects that appear, vanish, begin to be deleted,
 or are seen again by a resync always pass: an operator that must converge from lists alone cannot filter those, and a finalizer
-must not wait. So what a predicate hides is late, not lost. Predicates are combined with `&`, `|` and `~`; they save runs, not memory.
+must not wait. So what a predicate hides is late, not lost. Predicates save runs, not memory. Combine them with `&`, `|`, `~`.
 
     @reconciler("Website", predicates=generation_changed | label_changed)
 

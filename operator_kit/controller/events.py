@@ -3,8 +3,10 @@
 Recording never blocks and never fails a reconcile: events go through a bounded queue to one thread, which writes
 `events.k8s.io/v1` objects. The same event again (same object, type, reason, note) becomes a series: one object whose count
 goes up, patched at the second time, then at most every `SERIES_PATCH_EVERY` seconds. A series that is quiet for
-`SERIES_ENDS_AFTER` seconds is over. New events of one object are limited by a token bucket (client-go's numbers: 25 at once,
-then one in five minutes). What cannot be written is logged and dropped: events are for people, never for programs.
+`SERIES_ENDS_AFTER` seconds is over. Events that differ in the note alone are one series too from the eleventh in ten minutes on:
+a message with a time in it is no news each time. New events of one object are limited by a token bucket (client-go's numbers: 25 at
+once, then one in five minutes). While the server does not answer an event is tried again, up to twelve times; what it refuses is
+logged and dropped: events are for people, never for programs.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ import os
 import socket
 import threading
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from operator_kit.clock import Clock
-from operator_kit.errors import AlreadyExists, ApiError, ConnectionFailed, NotFound, NotLeader
+from operator_kit.errors import AlreadyExists, ApiError, ConnectionFailed, NotFound, NotLeader, ServerError, TooManyRequests
 from operator_kit.objects import Object, Resource, api_version_of, kind_of, name_of, namespace_of, resource_version_of, uid_of
 from operator_kit.threads import has_ended
 
@@ -35,7 +37,12 @@ SERIES_PATCH_EVERY = 30.0
 SERIES_ENDS_AFTER = 360.0
 BURST = 25
 REFILL = 1 / 300
+SIMILAR_LIMIT = 10
+SIMILAR_WINDOW = 600.0
+COMBINED = "(combined from similar events)"
 NOTE_LIMIT = 1024
+TRIES = 12
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two tries
 CALL_TIMEOUT = 10.0
 
 _log = logging.getLogger("operator_kit.events")
@@ -73,11 +80,22 @@ class _Bucket:
 
 
 @dataclass(slots=True)
+class _Similar:
+    """Events that differ in the note alone."""
+
+    since: float
+    notes: int = 0  # how many events were written for them
+
+
+@dataclass(slots=True)
 class _Occurrence:
     identity: _Identity
     regarding: Object
     moment: float
     wall: datetime = field(compare=False)
+    note: str = ""  # instead of the identity's, for similar events
+    name: str = ""  # of the event object, once a try to write it was made
+    tries: int = 0
 
 
 class EventRecorder:
@@ -104,6 +122,8 @@ class EventRecorder:
         self._thread: threading.Thread | None = None
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._similar: OrderedDict[_Identity, _Similar] = OrderedDict()
+        self._pause_until = 0.0  # only the recorder's thread touches it
         self._serial = 0
         self._refused: set[str] = set()
 
@@ -167,13 +187,15 @@ class EventRecorder:
     def _run(self) -> None:
         while True:
             with self._condition:
-                while not self._waiting and not self._stopping:
-                    self._clock.wait(self._condition, self._until_next_patch())
+                while not self._stopping and (not self._waiting or self._pause() > 0):
+                    waits = [wait for wait in (self._until_next_patch(), self._pause() or None) if wait is not None]
+                    self._clock.wait(self._condition, min(waits, default=None))
                     if self._until_next_patch() == 0:
                         break
                 if self._stopping and (not self._waiting or self._time_left() <= 0):
                     break
-                occurrence = self._waiting.popleft() if self._waiting else None
+                paused = self._pause() > 0 and not self._stopping
+                occurrence = self._waiting.popleft() if self._waiting and not paused else None
                 self._busy = occurrence is not None
                 dropped, self._dropped = self._dropped, 0
             try:
@@ -196,6 +218,10 @@ class EventRecorder:
             return self._timeout
         return min(self._timeout, self._deadline - self._clock.monotonic())
 
+    def _pause(self) -> float:
+        """Seconds until an event that could not be written is tried again."""
+        return max(0.0, self._pause_until - self._clock.monotonic())
+
     def _until_next_patch(self) -> float | None:
         """Seconds until a series must be patched; None when none is pending.
 
@@ -206,18 +232,45 @@ class EventRecorder:
 
     def _take(self, occurrence: _Occurrence) -> None:
         identity, moment = occurrence.identity, occurrence.moment
-        series = self._series.get(identity)
-        if series is not None and moment - series.last <= SERIES_ENDS_AFTER:
-            self._series.move_to_end(identity)
-            series.count += 1
-            series.last, series.last_wall, series.pending = moment, occurrence.wall, True
-            if series.count == 2:
-                self._patch(identity, series)
+        if self._continues(identity, occurrence):
             return
-        if not self._may_create(identity.key, moment):
-            _log.debug("event %s of %s is over the limit of its object: %s", identity.reason, identity.key, identity.note)
-            return
+        if not occurrence.tries:
+            identity = self._combined(identity, moment)
+            if identity is not occurrence.identity:
+                if self._continues(identity, occurrence):
+                    return
+                occurrence.note = f"{COMBINED}: {occurrence.identity.note}"[:NOTE_LIMIT]
+                occurrence.identity = identity
+            if not self._may_create(identity.key, moment):
+                _log.debug("event %s of %s is over the limit of its object: %s", identity.reason, identity.key, identity.note)
+                return
         self._create(occurrence)
+
+    def _continues(self, identity: _Identity, occurrence: _Occurrence) -> bool:
+        """Count it, if it is one more of a series that goes on."""
+        series = self._series.get(identity)
+        if series is None or occurrence.moment - series.last > SERIES_ENDS_AFTER:
+            return False
+        self._series.move_to_end(identity)
+        series.count += 1
+        series.last, series.last_wall, series.pending = occurrence.moment, occurrence.wall, True
+        if series.count == 2:
+            self._patch(identity, series)
+        return True
+
+    def _combined(self, identity: _Identity, moment: float) -> _Identity:
+        """The identity under which it is written: its own, or that of all that are similar when these are too many."""
+        family = replace(identity, note=COMBINED)
+        similar = self._similar.get(family)
+        if similar is None or moment - similar.since > SIMILAR_WINDOW:
+            similar = self._similar[family] = _Similar(moment)
+        self._similar.move_to_end(family)
+        while len(self._similar) > CACHE_LIMIT:
+            self._similar.popitem(last=False)
+        if similar.notes >= SIMILAR_LIMIT:
+            return family
+        similar.notes += 1
+        return identity
 
     def _may_create(self, key: str, moment: float) -> bool:
         bucket = self._buckets.setdefault(key, _Bucket(at=moment))
@@ -233,10 +286,12 @@ class EventRecorder:
 
     def _create(self, occurrence: _Occurrence) -> None:
         identity, regarding = occurrence.identity, occurrence.regarding
-        self._serial += 1
         namespace = str(regarding.get("namespace") or "default")
-        unique = f"{int(occurrence.wall.timestamp() * 1_000_000):x}{self._serial:x}"
-        name = f"{str(regarding['name'])[:200]}.{unique}"
+        if not occurrence.name:  # the same at every try: one whose answer was lost must not become two
+            self._serial += 1
+            unique = f"{int(occurrence.wall.timestamp() * 1_000_000):x}{self._serial:x}"
+            occurrence.name = f"{str(regarding['name'])[:200]}.{unique}"
+        name = occurrence.name
         event: Object = {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
@@ -247,7 +302,7 @@ class EventRecorder:
             "action": "Reconcile",
             "reason": identity.reason,
             "regarding": regarding,
-            "note": identity.note,
+            "note": occurrence.note or identity.note,
             "type": identity.type,
         }
         try:
@@ -255,12 +310,26 @@ class EventRecorder:
         except AlreadyExists:
             _log.debug("event %s/%s exists already", namespace, name)
         except (ApiError, ConnectionFailed, NotLeader) as exc:
-            self._complain(identity, exc)
+            if not self._again(occurrence, exc):
+                self._complain(identity, exc)
             return
         series = _Series(namespace, name, last=occurrence.moment, last_wall=occurrence.wall, written=occurrence.moment)
         self._series[identity] = series
         while len(self._series) > CACHE_LIMIT:
             self._series.popitem(last=False)
+
+    def _again(self, occurrence: _Occurrence, exc: Exception) -> bool:
+        """Put an event back that the server was not able to take just now. Returns whether it is tried again."""
+        occurrence.tries += 1
+        passes = isinstance(exc, ConnectionFailed | ServerError | TooManyRequests)
+        if not passes or occurrence.tries >= TRIES:
+            return False
+        with self._condition:
+            if self._stopping:
+                return False
+            self._waiting.appendleft(occurrence)
+        self._pause_until = self._clock.monotonic() + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (occurrence.tries - 1))
+        return True
 
     def _patch_due(self, *, all_of_them: bool = False) -> None:
         now = self._clock.monotonic()

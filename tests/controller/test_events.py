@@ -10,9 +10,10 @@ import pytest
 
 from operator_kit.clock import FakeClock
 from operator_kit.controller.events import BURST, EventRecorder
-from operator_kit.errors import Forbidden, NotFound
+from operator_kit.errors import ConnectionFailed, Forbidden, NotFound
 from operator_kit.objects import Object
 from tests.controller.fakes import EVENT, FakeClient, foo
+from tests.processes import eventually
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_quiet_series_is_over(recorder: EventRecorder, client: Any, clock: Fak
 
 def test_one_object_cannot_flood_and_another_is_not_harmed(recorder: EventRecorder, client: Any, clock: FakeClock) -> None:
     for number in range(100):
-        say(recorder, note=f"different {number}")
+        say(recorder, reason=f"Different{number}")
     flush(recorder)
     assert len(events(client)) == BURST
     say(recorder, name="b")
@@ -110,6 +111,55 @@ def test_one_object_cannot_flood_and_another_is_not_harmed(recorder: EventRecord
     say(recorder, note="one more")
     flush(recorder)
     assert len(events(client)) == BURST + 2
+
+
+def test_events_that_differ_in_the_note_alone_become_one_series_after_the_tenth(
+    recorder: EventRecorder, client: Any, clock: FakeClock
+) -> None:
+    for number in range(100):
+        say(recorder, note=f"refused at {number}")
+        clock.advance(1)
+        flush(recorder)
+    assert len(events(client)) == 11
+    (combined,) = [event for event in events(client) if event["note"].startswith("(combined")]
+    assert combined["note"] == "(combined from similar events): refused at 10"
+    assert combined["series"]["count"] >= 60  # what is later than the last patch is still to be written
+    say(recorder, reason="Other")
+    flush(recorder)
+    assert len(events(client)) == 12  # what is news still has its place
+    clock.advance(600)
+    say(recorder, note="refused at last")
+    flush(recorder)
+    assert "refused at last" in {event["note"] for event in events(client)}
+
+
+def test_an_event_is_tried_again_while_the_server_does_not_answer(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    clock, gone = FakeClock(), [True]
+    recorder = EventRecorder(client, clock=clock)
+
+    def fail(verb: str, kind: Any, key: str) -> None:
+        if gone[0]:
+            raise ConnectionFailed("connection refused")
+
+    client.fail = fail
+    recorder.start()
+    try:
+        say(recorder)
+        for _ in range(5):
+            clock.wait_for_waiters()
+            assert not recorder.idle()
+            clock.advance(10)
+        gone[0] = False
+        eventually(lambda: clock.advance(10) or recorder.idle(), "the event", every=0.01)
+        assert [event["note"] for event in events(client)] == ["it broke"]
+        assert caplog.records == []
+        gone[0] = True
+        say(recorder, reason="Lost")
+        eventually(lambda: clock.advance(10) or recorder.idle(), "the last try", every=0.01)
+        assert "connection refused" in caplog.text
+    finally:
+        assert recorder.stop(5)
+    assert len(events(client)) == 1
 
 
 def test_a_series_whose_event_expired_begins_anew(recorder: EventRecorder, client: Any) -> None:
