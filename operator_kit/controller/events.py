@@ -4,9 +4,9 @@ Recording never blocks and never fails a reconcile: events go through a bounded 
 `events.k8s.io/v1` objects. The same event again (same object, type, reason, note) becomes a series: one object whose count
 goes up, patched at the second time, then at most every `SERIES_PATCH_EVERY` seconds. A series that is quiet for
 `SERIES_ENDS_AFTER` seconds is over. Events that differ in the note alone are one series too from the eleventh in ten minutes on:
-a message with a time in it is no news each time. New events of one object are limited by a token bucket (client-go's numbers: 25 at
-once, then one in five minutes). While the server does not answer an event is tried again, up to twelve times; what it refuses is
-logged and dropped: events are for people, never for programs.
+a message with a time in it is no news each time. New events of one object are limited by a token bucket (client-go's numbers: 25
+at once, then one in five minutes). While the server does not answer an event is tried again, up to twelve times; what it refuses
+is logged and dropped: events are for people, never for programs.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ class Work:
         for runnable in self.runnables:
             if not self._stopping and not runnable.started and runnable.synced():
                 runnable.start()
-                _log.info("%s started, %d workers", runnable.name, runnable.workers)
+                workers = f"{runnable.workers} worker{'s' if runnable.workers > 1 else ''}"
+                _log.info("%s started, %s", runnable.name, workers)
         if self._stopping:
             self.stop()  # it was asked for in the middle of this
 
