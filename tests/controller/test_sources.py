@@ -120,23 +120,21 @@ CHANGES: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("predicate", "lets_through"),
     [
-        (predicates.DEFAULT, {"spec", "label", "annotation", "finalizer"}),
-        (predicates.generation_changed, {"spec"}),
-        (predicates.label_changed, {"label"}),
-        (predicates.annotation_changed, {"annotation"}),
-        (predicates.finalizer_changed, {"finalizer"}),
-        (predicates.deletion_started, set()),
-        (predicates.field_changed("status.phase"), {"status"}),
-        (predicates.when(lambda old, new: "status" in new), {"status"}),
-        (predicates.anything, set(CHANGES)),
-        (~predicates.anything, set()),
-        (~predicates.label_changed, set(CHANGES) - {"label"}),
+        (predicates.DEFAULT, "spec label annotation finalizer"),
+        (predicates.generation_changed, "spec"),
+        (predicates.label_changed, "label"),
+        (predicates.annotation_changed, "annotation"),
+        (predicates.finalizer_changed, "finalizer"),
+        (predicates.deletion_started, ""),
+        (predicates.field_changed("status.phase"), "status"),
+        (predicates.when(lambda old, new: "status" in new), "status"),
+        (predicates.anything, " ".join(CHANGES)),
+        (~predicates.anything, ""),
+        (~predicates.label_changed, "spec annotation finalizer status nothing"),
     ],
     ids=repr,
 )
-def test_what_each_predicate_lets_through(
-    added: Added, enqueue: Any, predicate: predicates.Predicate, lets_through: set[str]
-) -> None:
+def test_what_each_predicate_lets_through(added: Added, enqueue: Any, predicate: predicates.Predicate, lets_through: str) -> None:
     source = own_source(enqueue, predicate, FOO)
     passed = set()
     for what, new in CHANGES.items():
@@ -144,7 +142,7 @@ def test_what_each_predicate_lets_through(
         source(change(foo(), new))
         if len(added) > before:
             passed.add(what)
-    assert passed == lets_through
+    assert passed == set(lets_through.split())
     before = len(added)
     deleting = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
     source(change(foo(), foo(metadata=deleting)))
