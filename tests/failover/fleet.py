@@ -70,7 +70,7 @@ class Record:
             with self._stream:
                 for event in self._stream:
                     if event.type in {"ADDED", "MODIFIED"}:
-                        self.seen.append((now(), event.object))
+                        self.seen.append((now(), event.decode()))
         except Exception as exc:  # noqa: BLE001  # it would be a record with a hole: whoever reads it is told
             self.failed = exc
 
