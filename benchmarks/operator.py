@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from operator_kit.api import Client
-from operator_kit.errors import NotFound
+from operator_kit.errors import NotFound, OperatorKitError
 from operator_kit.objects import Resource
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,9 +169,9 @@ class Observer:
         self._thread.start()
 
     def _run(self) -> None:
-        with suppress(Exception):  # the stream ends with the namespace, and the measurement before it
+        with suppress(OperatorKitError):  # the stream ends with the namespace, and the measurement before it
             for event in self._stream:
-                widget = event.object
+                widget = event.decode()
                 value = (widget.get("status") or {}).get("value")
                 if value is not None:
                     with self._condition:
