@@ -13,6 +13,8 @@ from tests.failover.fleet import ACQUIRE_PERIOD, LEASE_DURATION, RENEW_DEADLINE,
 from tests.failover.judge import judge
 from tests.failover.kills import run
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # processes that start and die, on whatever machine this is
+
 BUSY = 1.5
 """Seconds that a busy machine may add to what the election takes."""
 
