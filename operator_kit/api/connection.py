@@ -27,6 +27,7 @@ from urllib3.exceptions import (
 )
 
 from operator_kit.api.cancel import Scope, current_scope
+from operator_kit.api.heads import Response
 from operator_kit.errors import ConnectionFailed
 
 __all__ = ["FAILURES", "adopt", "connection_failed"]
@@ -47,6 +48,7 @@ def _keep_alive_options() -> list[tuple[int, int, int]]:
 class _Scoped(HTTPConnection):
     """A connection that tells the running call's scope of its socket, and sends head and body of a request at once."""
 
+    response_class = Response
     _held: list[bytes] | None = None
 
     def __del__(self) -> None:
