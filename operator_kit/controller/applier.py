@@ -25,7 +25,7 @@ from operator_kit.controller.children import (
 )
 from operator_kit.controller.loops import LONGEST_DELAY, UpdateLoops, holders
 from operator_kit.controller.ownership import Marks, annotation_of, check_adoption, claim
-from operator_kit.errors import ApiError, ConnectionFailed, NotFound, UsageError
+from operator_kit.errors import NotFound, OperatorKitError, UsageError
 from operator_kit.objects import (
     Object,
     Resource,
@@ -174,16 +174,20 @@ class Applier:
                 return Applied(before, again=wait)
         if before is not None and self._loops.count(kind, key, digest):
             self._tell_loop(kind, body, before, owner, timeout)
-        answer = self._client.patch(
-            kind,
-            name_of(body),
-            namespace_of(body) or None,
-            with_hash(body, self._marks.applied, digest),
-            type="apply",
-            field_manager=self._marks.manager,
-            force=force,
-            timeout=timeout(),
-        )
+        try:
+            answer = self._client.patch(
+                kind,
+                name_of(body),
+                namespace_of(body) or None,
+                with_hash(body, self._marks.applied, digest),
+                type="apply",
+                field_manager=self._marks.manager,
+                force=force,
+                timeout=timeout(),
+            )
+        except OperatorKitError:
+            self._loops.take_back(kind, key, digest)
+            raise
         self._learn(kind, body, digest, before, answer)
         return Applied(answer, written=True)
 
@@ -215,7 +219,7 @@ class Applier:
         try:  # the cache does not keep who holds what
             live = self._client.get(kind, name_of(body), namespace_of(body) or None, timeout=timeout())
             rivals = holders(live, path, besides=self._marks.manager)
-        except (ApiError, ConnectionFailed):
+        except OperatorKitError:
             rivals = []
         whom = f"by {' and '.join(rivals)}" if rivals else "by an admission webhook, or by a program that does not say who it is"
         text = (

@@ -5,8 +5,8 @@ Recording never blocks and never fails a reconcile: events go through a bounded 
 goes up, patched at the second time, then at most every `SERIES_PATCH_EVERY` seconds. A series that is quiet for
 `SERIES_ENDS_AFTER` seconds is over. Events that differ in the note alone are one series too from the eleventh in ten minutes on:
 a message with a time in it is no news each time. New events of one object are limited by a token bucket (client-go's numbers: 25
-at once, then one in five minutes). While the server does not answer an event is tried again, up to twelve times; what it refuses
-is logged and dropped: events are for people, never for programs.
+at once, then one in five minutes). While the server does not answer, or the client-side rate limit has no turn for it, an event is tried again, up to
+twelve times; what is refused is logged and dropped: events are for people, never for programs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from operator_kit.clock import Clock
-from operator_kit.errors import AlreadyExists, ApiError, ConnectionFailed, NotFound, NotLeader, ServerError, TooManyRequests
+from operator_kit.errors import (
+    AlreadyExists,
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    NotFound,
+    NotLeader,
+    OperatorKitError,
+    RateLimited,
+    ServerError,
+    TooManyRequests,
+)
 from operator_kit.objects import Object, Resource, api_version_of, kind_of, name_of, namespace_of, resource_version_of, uid_of
 from operator_kit.threads import has_ended
 
@@ -44,6 +55,8 @@ NOTE_LIMIT = 1024
 TRIES = 12
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two tries
 CALL_TIMEOUT = 10.0
+
+_PASSING = (ConnectionFailed, ServerError, TooManyRequests, RateLimited, DeadlineExceeded)  # what another try may not meet
 
 _log = logging.getLogger("operator_kit.events")
 
@@ -309,7 +322,7 @@ class EventRecorder:
             self._client.create(EVENT, event, namespace=namespace, timeout=max(0.1, self._time_left()))
         except AlreadyExists:
             _log.debug("event %s/%s exists already", namespace, name)
-        except (ApiError, ConnectionFailed, NotLeader) as exc:
+        except OperatorKitError as exc:
             if not self._again(occurrence, exc):
                 self._complain(identity, exc)
             return
@@ -321,8 +334,7 @@ class EventRecorder:
     def _again(self, occurrence: _Occurrence, exc: Exception) -> bool:
         """Put an event back that the server was not able to take just now. Returns whether it is tried again."""
         occurrence.tries += 1
-        passes = isinstance(exc, ConnectionFailed | ServerError | TooManyRequests)
-        if not passes or occurrence.tries >= TRIES:
+        if not isinstance(exc, _PASSING) or occurrence.tries >= TRIES:
             return False
         with self._condition:
             if self._stopping:
@@ -345,13 +357,14 @@ class EventRecorder:
             self._client.patch(EVENT, series.name, series.namespace, body, type="merge", timeout=max(0.1, self._time_left()))
         except NotFound:
             self._series.pop(identity, None)  # expired on the server: the next one begins a new event
-        except (ApiError, ConnectionFailed, NotLeader) as exc:
+        except OperatorKitError as exc:
+            series.pending = isinstance(exc, _PASSING)
             self._complain(identity, exc)
 
     def _complain(self, identity: _Identity, exc: Exception) -> None:
         """Once per kind of refusal as a warning: whoever may not write events hears it, and is not told at every reconcile."""
         kind = type(exc).__name__
-        level = logging.DEBUG if kind in self._refused or isinstance(exc, NotLeader) else logging.WARNING
+        level = logging.DEBUG if kind in self._refused or isinstance(exc, NotLeader | Cancelled) else logging.WARNING
         self._refused.add(kind)
         _log.log(level, "event %s of %s could not be written: %s", identity.reason, identity.key, exc)
 

@@ -71,6 +71,16 @@ class UpdateLoops:
             repairs.told = repairs.told or looping
             return news
 
+    def take_back(self, kind: Resource, key: str, digest: str) -> None:
+        """The apply that was counted last has failed: nothing was put right, so that nothing can be changed back."""
+        with self._lock:
+            repairs = self._repairs.get((kind, key))
+            if repairs is None or repairs.digest != digest:
+                return
+            repairs.times = repairs.times[:-1]
+            if not repairs.times:
+                del self._repairs[kind, key]
+
     def __len__(self) -> int:
         return len(self._repairs)
 

@@ -10,7 +10,15 @@ import pytest
 
 from operator_kit.clock import FakeClock
 from operator_kit.controller.events import BURST, EventRecorder
-from operator_kit.errors import ConnectionFailed, Forbidden, NotFound
+from operator_kit.errors import (
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    TooManyRequests,
+)
 from operator_kit.objects import Object
 from tests.controller.fakes import EVENT, FakeClient, foo
 from tests.processes import eventually
@@ -160,6 +168,54 @@ def test_an_event_is_tried_again_while_the_server_does_not_answer(client: Any, c
     finally:
         assert recorder.stop(5)
     assert len(events(client)) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [RateLimited("no turn in time"), DeadlineExceeded("no time is left"), TooManyRequests("busy", status=429)]
+)
+def test_what_was_not_sent_for_want_of_time_or_of_a_turn_is_tried_again(
+    client: Any, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    clock, refusing = FakeClock(), [True]
+    recorder = EventRecorder(client, clock=clock)
+
+    def fail(verb: str, kind: Any, key: str) -> None:
+        if refusing[0]:
+            raise error
+
+    client.fail = fail
+    recorder.start()
+    try:
+        say(recorder)
+        clock.wait_for_waiters()
+        assert not recorder.idle()
+        refusing[0] = False
+        eventually(lambda: clock.advance(10) or recorder.idle(), "the event", every=0.01)
+        assert len(events(client)) == 1
+        say(recorder)
+        say(recorder)  # a series
+        refusing[0] = True
+        say(recorder, reason="Other")
+        eventually(lambda: clock.advance(31) or recorder.idle(), "the rest", every=0.01)
+    finally:
+        assert recorder.stop(5)
+    assert "defect" not in caplog.text
+
+
+def test_an_event_that_is_given_up_at_the_end_is_no_defect(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(verb: str, kind: Any, key: str) -> None:
+        raise Cancelled("cancelled while it waited for its turn")
+
+    recorder = EventRecorder(client, clock=FakeClock())
+    recorder.start()
+    say(recorder)
+    eventually(recorder.idle, "the event")
+    client.fail = fail
+    say(recorder)
+    say(recorder)  # a series that waits to be patched
+    say(recorder, reason="Other")
+    assert recorder.stop(5)
+    assert "defect" not in caplog.text
 
 
 def test_a_series_whose_event_expired_begins_anew(recorder: EventRecorder, client: Any) -> None:

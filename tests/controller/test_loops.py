@@ -12,6 +12,7 @@ from operator_kit.objects import Object
 from operator_kit.testing import Cluster, OperatorWrites, RunningOperator, StartOperator, assert_event, assert_object
 from tests.controller.fakes import CONFIG_MAP
 from tests.controller.teams import config_map, crd, team, teams, wait_failing
+from tests.processes import eventually
 
 KEY = "default/a"
 
@@ -165,6 +166,27 @@ def test_two_writers_that_fight_over_a_field(
     fake_clock.advance(2 * FIRST_DELAY)
     running.settle()
     assert len(writes.take()) == 1
+
+
+def test_an_apply_that_is_refused_is_an_error_each_time_and_no_loop(
+    world: Cluster, operator: StartOperator, writes: OperatorWrites, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody changes anything back: the server never took it. An apply that is held back would look like a success."""
+    attempts: list[int] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        attempts.append(ctx.attempt)
+        ctx.apply(config_map("a", data={"bad/name" if obj["spec"].get("bad") else "good": "x"}))
+
+    world.create(team())
+    running = operator(teams(function, owns=["v1/ConfigMap"], backoff=("1ms", "20ms"))).settle()
+    world.patch("Team", "red", {"spec": {"bad": True}})
+    eventually(lambda: attempts[-1] > 2 * REPAIRS, "enough attempts, and none that succeeded in between", every=0.01)
+    wait_failing(running, "Invalid")
+    assert "again and again" not in caplog.text
+    world.patch("Team", "red", {"spec": {"bad": False}})
+    running.settle()
+    assert_object(world.get("v1/ConfigMap", "a"), {"data": {"good": "x"}})
 
 
 def test_what_the_server_makes_of_an_apply_is_no_reason_to_apply_again(
