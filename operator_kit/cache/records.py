@@ -223,6 +223,7 @@ class Change(NamedTuple):
         old: as it was; None when added. Of a deleted object: as it was last seen, which may be older than its end.
         new: as it is; None when deleted.
         initial: whether it belongs to what was there before the handler listened.
+        listed: of a modified one, whether a list found it so and no event told of it: it is that list's resync of the object.
     """
 
     type: ChangeType
@@ -230,3 +231,4 @@ class Change(NamedTuple):
     old: Entry | None
     new: Entry | None
     initial: bool = False
+    listed: bool = False

@@ -364,4 +364,4 @@ def _differences(
         elif old is record or (old[2] == record[2] and old[9] == record[9]):
             yield Change("resync", key, Entry(old), entry)
         else:
-            yield Change("modified", key, Entry(old), entry)
+            yield Change("modified", key, Entry(old), entry, listed=True)

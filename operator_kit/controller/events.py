@@ -5,8 +5,8 @@ Recording never blocks and never fails a reconcile: events go through a bounded 
 goes up, patched at the second time, then at most every `SERIES_PATCH_EVERY` seconds. A series that is quiet for
 `SERIES_ENDS_AFTER` seconds is over. Events that differ in the note alone are one series too from the eleventh in ten minutes on:
 a message with a time in it is no news each time. New events of one object are limited by a token bucket (client-go's numbers: 25
-at once, then one in five minutes). While the server does not answer, or the client-side rate limit has no turn for it, an event is tried again, up to
-twelve times; what is refused is logged and dropped: events are for people, never for programs.
+at once, then one in five minutes). While the server does not answer, or the client-side rate limit has no turn for it, an event
+is tried again, up to twelve times; what is refused is logged and dropped: events are for people, never for programs.
 """
 
 from __future__ import annotations

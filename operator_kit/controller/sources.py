@@ -33,7 +33,10 @@ _log = logging.getLogger("operator_kit.controller")
 
 
 def own_source(enqueue: Enqueue, predicate: Predicate | None, kind: Resource) -> Callable[[Change], None]:
-    """The object itself. A new object, a new generation and a deletion run at once; the rest keeps a failing key's deadline."""
+    """The object itself. A new object, a new generation and a deletion run at once; the rest keeps a failing key's deadline.
+
+    A list after the first runs every object, also one that has changed in nothing that leads to a run.
+    """
     passes = predicate or DEFAULT
 
     def on_change(change: Change) -> None:
@@ -49,7 +52,10 @@ def own_source(enqueue: Enqueue, predicate: Predicate | None, kind: Resource) ->
         elif (deletion := new.deleting and not old.deleting) or _passes(passes, old, new):
             fresh = is_new_intent(old, new)
             reason = "deletion" if deletion else "changed"
-            enqueue(Wake(change.key, NORMAL, not fresh, reason, _version(kind, new)))
+            # What a list found is its resync as well, and that is no echo.
+            enqueue(Wake(change.key, NORMAL, not fresh, reason, None if change.listed else _version(kind, new)))
+        elif change.listed:
+            enqueue(Wake(change.key, LOW, True, "resync"))
 
     return on_change
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operator_kit import Context, Result
+from operator_kit.clock import FakeClock
 from operator_kit.controller.echoes import Echoes, Wake
 from operator_kit.controller.scope import Write
 from operator_kit.objects import Object
@@ -17,6 +18,7 @@ from operator_kit.queue import LOW, NORMAL
 from operator_kit.testing import Cluster, OperatorWrites, StartOperator
 from tests.controller.fakes import CONFIG_MAP, DEPLOYMENT, FOO
 from tests.controller.teams import config_map, crd, team, teams
+from tests.processes import eventually
 
 KEY = "default/a"
 
@@ -239,6 +241,31 @@ def test_a_resync_runs_everything_again(world: Cluster, operator: StartOperator)
     before = len(runs)
     world.wait("Team", "red", lambda _: len(runs) > before)
     running.stop()
+
+
+def test_without_a_watch_each_list_runs_also_what_it_finds_changed_in_what_leads_to_no_run(
+    world: Cluster, operator: StartOperator, fake_clock: FakeClock
+) -> None:
+    """Others write the status between every two lists, and the first run has put the finalizer on: its echo is that list's."""
+    runs: list[int] = []
+    world.create(team())
+    registry = teams(counted(runs, lambda _obj, _ctx: None), cleanup=nothing)
+    running = operator(registry, clock=fake_clock, watch=False, resync="60s")
+    eventually(lambda: fake_clock.advance(0.01) or runs, "the first run")
+    eventually(lambda: (world.get("Team", "red") or {})["metadata"].get("finalizers"), "the finalizer")
+    (informer,) = running.informers()
+
+    def listed() -> bool:
+        entry, newest = informer.store.entry("default/red"), world.get("Team", "red")
+        assert entry is not None
+        assert newest is not None
+        return bool(entry.resource_version == newest["metadata"]["resourceVersion"])
+
+    for number in (2, 3, 4):
+        if number > 2:
+            world.patch("Team", "red", {"status": {"seen": number}}, subresource="status")
+        eventually(lambda: fake_clock.advance(10) or listed(), "the next list", every=0.02)
+        eventually(lambda: len(runs) >= number, f"run {number}, by this list")  # noqa: B023  # called here and now
 
 
 # ------------------------------------------------------------------ a child is gone: perhaps because its owner is

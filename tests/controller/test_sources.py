@@ -55,6 +55,15 @@ def test_initial_objects_and_resyncs_are_low_and_changes_normal(added: Added, en
     assert added == [("default/a", LOW, False), ("default/a", LOW, True), ("default/a", NORMAL, False)]
 
 
+def test_a_list_runs_also_what_it_finds_changed_in_what_leads_to_no_run(added: Added, enqueue: Any) -> None:
+    status_changed = change(foo(), foo(metadata={"resourceVersion": "2"}, status={"a": 1}))
+    source = own_source(enqueue, None, FOO)
+    source(status_changed)
+    assert added == []
+    source(status_changed._replace(listed=True))
+    assert added == [("default/a", LOW, True)]
+
+
 def test_a_new_generation_runs_at_once_and_other_changes_respect_the_backoff(added: Added, enqueue: Any) -> None:
     source = own_source(enqueue, None, FOO)
     source(change(foo(), foo(metadata={"generation": 2})))
