@@ -128,7 +128,7 @@ class Context:
     def _lister(self, kind: str) -> Lister:
         self._check_open()
         lister = self._scope.caches.lister(kind)
-        self._run.read.add(lister.resource)
+        self._run.read.add(lister.resource.group_resource)
         return lister
 
     def _whole(self, lister: Lister, found: Objects) -> Objects:
@@ -160,6 +160,8 @@ class Context:
 
     def _apply(self, prepared: Prepared, *, force: bool) -> Object:
         run, child = self._run, (prepared.kind, prepared.key)
+        if child in run.applied:
+            run.read.add(prepared.kind.group_resource)  # what the first of the two was answered with counts as a look at it
         if run.applied.setdefault(child, prepared.digest) != prepared.digest:
             raise UsageError(
                 f"apply: {describe(prepared.body)} is applied twice in one run, and differently: it would never come to rest; "
@@ -310,7 +312,7 @@ class Context:
     def _resolve(self, name: str) -> Resource:
         """A kind that is about to be read: at least whether an object of it is there."""
         kind = self._scope.caches.resolve(name)
-        self._run.read.add(kind)
+        self._run.read.add(kind.group_resource)
         return kind
 
     def _namespace(self, kind: Resource, given: str | None) -> str:

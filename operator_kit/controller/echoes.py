@@ -4,12 +4,12 @@ A run that creates a child hears of it again from the watch, and would run a sec
 wakes nobody, only where that is certain:
 
 - of the object itself: it is the very version that the function was given;
-- of another object: it is the very version that the run's own write was answered with, and the run read nothing of that kind, so
-  that running again it would be handed the same answers.
+- of another object: it is the very version that the run's own write was answered with, and the run read nothing of that kind, in
+  any version of it, nor applied that object twice, so that running again it would be handed the same answers.
 
 Versions are compared exactly, never times: a change by anybody else has another version and wakes the key, and so does a
 deletion. What arrives while the key runs is held until the run's writes are known; it could not have run earlier anyway. A resync
-is no echo of anything.
+is no echo of anything, and neither is what a list finds changed in the object itself.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from operator_kit.controller.scope import Write
 from operator_kit.objects import Resource
 
 __all__ = ["Echoes", "Wake"]
+
+HELD = 1000
+"""Of how many objects the last change is held while a key runs; that of any more is taken for no echo, which costs a run."""
 
 _Target: TypeAlias = tuple[Resource, str]
 
@@ -98,11 +101,11 @@ class Echoes:
         with self._lock:
             held = self._running.get(wake.key)
             if held is not None:
-                if seen is None:
+                before = held.changes.get((seen.resource, seen.key)) if seen is not None else None
+                if seen is None or (before is None and len(held.changes) >= HELD):
                     held.certain = _stronger(held.certain, wake)
                 else:
-                    before = held.changes.get((seen.resource, seen.key))
-                    held.changes[seen.resource, seen.key] = wake if before is None else _stronger(before, wake)
+                    held.changes[seen.resource, seen.key] = _stronger(before, wake)
                 return True
             versions = self._known.get(wake.key)
             if seen is None or versions is None or versions.get((seen.resource, seen.key)) != (seen.uid, seen.version):
@@ -111,12 +114,6 @@ class Echoes:
             if not versions:
                 del self._known[wake.key]
             return True
-
-    def forget(self, key: str) -> None:
-        """The key is of no interest any more."""
-        with self._lock:
-            self._running.pop(key, None)
-            self._known.pop(key, None)
 
     def __len__(self) -> int:
         return len(self._known)

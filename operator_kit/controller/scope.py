@@ -63,7 +63,7 @@ class Run:
     writes: list[Write] = field(default_factory=list)
     applied: dict[tuple[Resource, str], str] = field(default_factory=dict)  # the children that were wanted, with their hash
     again: float = 0.0  # seconds after which a child must be applied that was held back now
-    read: set[Resource] = field(default_factory=set)  # the kinds of which the author's function saw what it did not write itself
+    read: set[str] = field(default_factory=set)  # `group_resource` of what the author's function saw and did not write itself
     given: str = ""  # the version of the object that the author's function was given
     over: bool = False
 
@@ -78,4 +78,4 @@ class Run:
         known = [write for write in self.writes if write.version and (write.resource, write.key) != (own, key)]
         if self.given and self.given != resource_version_of(first):
             known.append(Write(own, key, uid_of(self.obj), self.given))
-        return [write for write in known if write.resource not in self.read]
+        return [write for write in known if write.resource.group_resource not in self.read]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from operator_kit import Context, Result
 from operator_kit.clock import FakeClock
-from operator_kit.controller.echoes import Echoes, Wake
-from operator_kit.controller.scope import Write
+from operator_kit.controller.echoes import HELD, Echoes, Wake
+from operator_kit.controller.scope import Run, Write
 from operator_kit.objects import Object
 from operator_kit.queue import LOW, NORMAL
 from operator_kit.testing import Cluster, OperatorWrites, StartOperator
@@ -95,6 +96,28 @@ def test_wakes_that_were_held_are_as_urgent_together_as_the_most_urgent_of_them(
     due = echoes.end(KEY, [])
     assert due is not None
     assert (due.priority, due.respect_backoff, due.lost) == (NORMAL, False, True)
+
+
+def test_what_is_held_while_a_key_runs_for_long_has_a_limit_and_loses_nothing() -> None:
+    echoes = Echoes()
+    echoes.begin(KEY)
+    for number in range(3 * HELD):
+        assert echoes.take(wake(str(number), name=f"pod-{number}"))
+    assert echoes.take(wake("9", name="pod-0"))  # one that is held is held on
+    assert len(echoes._running[KEY].changes) == HELD
+    known = [wrote(str(number), f"pod-{number}") for number in range(1, HELD)] + [wrote("9", "pod-0")]
+    due = echoes.end(KEY, known)
+    assert due is not None  # of the rest it cannot be told whether they are echoes
+    assert len(echoes) == 0
+
+
+@pytest.mark.parametrize("seen", ["v1beta1", "v1"])
+def test_a_look_at_any_version_of_a_kind_is_a_look_at_the_kind(seen: str) -> None:
+    run = Run({"metadata": {"name": "a", "namespace": "default"}}, Any, 1, None)  # type: ignore[arg-type]
+    run.writes.append(wrote("5", kind=DEPLOYMENT))
+    assert run.known(run.obj, FOO) == run.writes
+    run.read.add(replace(DEPLOYMENT, version=seen).group_resource)
+    assert run.known(run.obj, FOO) == []
 
 
 @settings(max_examples=300, deadline=None)
@@ -198,6 +221,23 @@ def test_a_function_that_looked_before_it_wrote_looks_again(world: Cluster, oper
     world.create(team())
     operator(teams(function, owns=["v1/ConfigMap"])).settle()
     assert seen[0] < seen[-1]
+
+
+def test_a_function_that_applied_twice_and_saw_two_forms_runs_again(world: Cluster, operator: StartOperator) -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        first = ctx.apply(config_map("a"))
+        if not seen:
+            world.patch("v1/ConfigMap", "a", {"data": {"made": "by hand", "more": "of it"}})
+            lister = ctx._scope.caches.lister("v1/ConfigMap")
+            eventually(lambda: "more" in (lister.get("default/a") or {}).get("data", {}), "the other's change in the cache")
+        seen.append((first["data"], ctx.apply(config_map("a"))["data"]))
+
+    world.create(team())
+    operator(teams(function, owns=["v1/ConfigMap"])).settle()
+    assert seen[0][0] != seen[0][1]
+    assert seen[-1][0] == seen[-1][1] == {"made": "by operator-kit", "more": "of it"}
 
 
 def test_a_change_by_another_in_the_middle_of_a_run_is_seen(world: Cluster, operator: StartOperator) -> None:
