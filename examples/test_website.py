@@ -42,10 +42,9 @@ def test_a_site_becomes_available_with_its_pods(cluster, operator, target):
 def test_a_page_that_is_missing_is_told_and_waited_for(cluster, operator, target, events_of):
     cluster.load("website/broken.yaml")
     running = operator(target)
-    with pytest.raises(NotSettled, match="the ConfigMap front-page .* does not exist"):
+    site = cluster.wait("Website", "broken", lambda site: assert_condition(site, "Available", False, reason="PageMissing"))
+    with pytest.raises(NotSettled, match=r"the ConfigMap front-page .* does not exist"):
         running.settle(timeout=0.5)
-    site = cluster.get("Website", "broken")
-    assert_condition(site, "Available", False, reason="PageMissing")
     assert_event(events_of(site), reason="TemporaryError", type_="Warning", message="front-page")
 
     cluster.load(

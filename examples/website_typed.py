@@ -145,7 +145,7 @@ def front_page(site: Website, ctx: Context) -> str:
     if site.spec.html_from is None:
         return site.spec.html or ""
     source = site.spec.html_from.config_map
-    config_map = ctx.get("v1/ConfigMap", source)
+    config_map = ctx.get_or_none("v1/ConfigMap", source)
     if config_map is None or "index.html" not in config_map.get("data", {}):
         message = f"the ConfigMap {source} with a key index.html does not exist"
         ctx.set_condition("Available", False, reason="PageMissing", message=message)

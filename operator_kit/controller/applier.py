@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from operator_kit.controller.children import (
+    Path,
     applied_hash,
     difference,
     first_difference,
@@ -172,23 +173,24 @@ class Applier:
             wait = self._loops.wait(kind, key, digest)
             if wait:
                 return Applied(before, again=wait)
-        if before is not None and self._loops.count(kind, key, digest):
-            self._tell_loop(kind, body, before, owner, timeout)
-        try:
-            answer = self._client.patch(
-                kind,
-                name_of(body),
-                namespace_of(body) or None,
-                with_hash(body, self._marks.applied, digest),
-                type="apply",
-                field_manager=self._marks.manager,
-                force=force,
-                timeout=timeout(),
-            )
-        except OperatorKitError:
-            self._loops.take_back(kind, key, digest)
-            raise
+        # Asked before the write that takes the field back: afterwards it is ours.
+        suspect = before is not None and self._loops.suspects(kind, key, digest)
+        rivals = self._rivals(kind, body, before, timeout) if suspect and before is not None else []
+        answer = self._client.patch(
+            kind,
+            name_of(body),
+            namespace_of(body) or None,
+            with_hash(body, self._marks.applied, digest),
+            type="apply",
+            field_manager=self._marks.manager,
+            force=force,
+            timeout=timeout(),
+        )
         self._learn(kind, body, digest, before, answer)
+        # What was refused, or changed nothing, is no round of a loop: a fault of the server's would look like one.
+        changed = before is not None and resource_version_of(answer) != resource_version_of(before)
+        if changed and self._loops.count(kind, key, digest):
+            self._tell_loop(kind, body, before or {}, owner, rivals)
         return Applied(answer, written=True)
 
     def _before(self, kind: Resource, key: str, timeout: Callable[[], float], *, live: bool) -> Object | None:
@@ -213,14 +215,20 @@ class Applier:
             settled = self._settled.get((kind, key_of(desired)))
         return settled is not None and settled == (digest, applied_hash(projection(desired, live)))
 
-    def _tell_loop(self, kind: Resource, body: Object, before: Object, owner: Object, timeout: Callable[[], float]) -> None:
-        """Say which field is changed back, and by whom: in the log, in a metric, and on the owner."""
-        path = first_difference(body, before) or ("metadata", "annotations", self._marks.applied)
-        try:  # the cache does not keep who holds what
+    def _rivals(self, kind: Resource, body: Object, before: Object, timeout: Callable[[], float]) -> list[str]:
+        """Who else holds the field that is to be put right; the cache does not keep that."""
+        try:
             live = self._client.get(kind, name_of(body), namespace_of(body) or None, timeout=timeout())
-            rivals = holders(live, path, besides=self._marks.manager)
         except OperatorKitError:
-            rivals = []
+            return []
+        return holders(live, self._difference(body, before), besides=self._marks.manager)
+
+    def _difference(self, body: Object, before: Object) -> Path:
+        return first_difference(body, before) or ("metadata", "annotations", self._marks.applied)
+
+    def _tell_loop(self, kind: Resource, body: Object, before: Object, owner: Object, rivals: list[str]) -> None:
+        """Say which field is changed back, and by whom: in the log, in a metric, and on the owner."""
+        path = self._difference(body, before)
         whom = f"by {' and '.join(rivals)}" if rivals else "by an admission webhook, or by a program that does not say who it is"
         text = (
             f"{describe(body)}: {show_path(path)} is changed back again and again, {whom}. It is applied at most once in "

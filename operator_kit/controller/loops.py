@@ -54,8 +54,17 @@ class UpdateLoops:
                 return 0.0
             return max(0.0, repairs.times[-1] + repairs.delay - self._clock.monotonic())
 
+    def suspects(self, kind: Resource, key: str, digest: str) -> bool:
+        """Whether one more such apply would make it a loop that nobody was told of."""
+        now = self._clock.monotonic()
+        with self._lock:
+            repairs = self._repairs.get((kind, key))
+            if repairs is None or repairs.digest != digest or repairs.told or len(repairs.times) < REPAIRS - 1:
+                return False
+            return now - repairs.times[1 - REPAIRS] <= WINDOW
+
     def count(self, kind: Resource, key: str, digest: str) -> bool:
-        """A child that exists is about to be applied with this content. Returns whether that is a loop, and news."""
+        """A child that was there was changed by applying this content. Returns whether that is a loop, and news."""
         now = self._clock.monotonic()
         with self._lock:
             repairs = self._repairs.get((kind, key))
@@ -70,16 +79,6 @@ class UpdateLoops:
             news = looping and not repairs.told
             repairs.told = repairs.told or looping
             return news
-
-    def take_back(self, kind: Resource, key: str, digest: str) -> None:
-        """The apply that was counted last has failed: nothing was put right, so that nothing can be changed back."""
-        with self._lock:
-            repairs = self._repairs.get((kind, key))
-            if repairs is None or repairs.digest != digest:
-                return
-            repairs.times = repairs.times[:-1]
-            if not repairs.times:
-                del self._repairs[kind, key]
 
     def __len__(self) -> int:
         return len(self._repairs)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from examples import website
+from operator_kit import Registry
 from operator_kit.api import Client
 from operator_kit.cache import ReflectorSettings
+from operator_kit.controller.registry import collect
 from operator_kit.objects import Object, key_of, name_of, uid_of
 from operator_kit.sandbox import Sandbox
 from operator_kit.settings import Settings
@@ -19,6 +20,9 @@ from operator_kit.testing import Cluster, OperatorFaults, RunningOperator, diffe
 from operator_kit.testing.faults import OPERATOR_AGENT, TEST_AGENT
 from operator_kit.testing.running import collect_targets
 from tests.processes import ROOT
+
+with collect(Registry()):  # not in the default one: the tests of the examples load what has the same name
+    from examples import website
 
 NAMESPACE = "default"
 LABELS = "app.kubernetes.io/name=website"

@@ -164,25 +164,26 @@ def _not_object(document: Any) -> str:
     return f"json: cannot unmarshal {what} into Go value of type struct"
 
 
-_AT_BYTE = re.compile(r"byte (\d+)")
+_AT = re.compile(r"\(char (\d+)\)")
+# What json says, and what Go says, of a character that should not be there.
+_GO_WORDS = {
+    "Expecting property name": "looking for beginning of object key string",
+    "Expecting ':'": "after object key",
+    "Expecting ','": "after object key:value pair",
+    "Extra data": "after top-level value",
+}
 
 
 def go_error(body: bytes, message: str) -> str:
     """A decoder's complaint in the words of Go's, as near as a position gives it."""
-    if not body.strip():
+    text = body.decode("utf-8", "replace").rstrip()
+    match = _AT.search(message)
+    if not text or "Unterminated" in message or (match is not None and int(match[1]) >= len(text)):
         return "unexpected end of JSON input"
-    match = _AT_BYTE.search(message)
-    if "truncated" in message or match is None:
-        return "unexpected end of JSON input" if "truncated" in message else message
-    at = min(int(match[1]), len(body) - 1)
-    char = chr(body[at])
-    before = body[:at].rstrip()[-1:]
-    where = {
-        b"{": "looking for beginning of object key string",
-        b",": "looking for beginning of value",
-        b"": "looking for beginning of value",
-    }.get(before, "looking for beginning of value")
-    return f"invalid character '{char}' {where}"
+    if match is None:
+        return message
+    where = next((words for start, words in _GO_WORDS.items() if message.startswith(start)), "looking for beginning of value")
+    return f"invalid character '{text[int(match[1])]}' {where}"
 
 
 def patch_kind(content_type: str, served: Served) -> str:
