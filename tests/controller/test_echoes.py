@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +16,7 @@ from operator_kit import Context, Result
 from operator_kit.clock import FakeClock
 from operator_kit.controller.echoes import HELD, Echoes, Wake
 from operator_kit.controller.scope import Run, Write
+from operator_kit.errors import NotFound, ServerError
 from operator_kit.objects import Object
 from operator_kit.queue import LOW, NORMAL
 from operator_kit.testing import Cluster, OperatorWrites, StartOperator
@@ -314,6 +317,76 @@ def test_without_a_watch_each_list_runs_also_what_it_finds_changed_in_what_leads
             world.patch("Team", "red", {"status": {"seen": number}}, subresource="status")
         eventually(lambda: fake_clock.advance(10) or listed(), "the next list", every=0.02)
         eventually(lambda: len(runs) >= number, f"run {number}, by this list")  # noqa: B023  # called here and now
+
+
+STEPS = ["apply a", "apply b", "apply c", "get a", "get b", "live c", "children", "set", "fail", "status"]
+
+
+def program(obj: Object, ctx: Context) -> list[Any]:
+    """What the spec says, and all that the function was answered meanwhile."""
+    own, answers = obj["metadata"]["name"], list[Any]()
+
+    def child(letter: str) -> Object:
+        return config_map(f"{own}-{letter}")
+
+    def shown(found: Object | None) -> Any:
+        return None if found is None else (found["data"], found["metadata"].get("labels"))
+
+    for step in obj["spec"]["members"]:
+        match step.split():
+            case ["apply", letter]:
+                answers.append(shown(ctx.apply(child(letter))))
+            case ["get", letter]:
+                answers.append(shown(ctx.get_or_none("v1/ConfigMap", f"{own}-{letter}")))
+            case ["live", letter]:
+                answers.append(shown(ctx.live.get_or_none("v1/ConfigMap", f"{own}-{letter}")))
+            case ["children"]:
+                answers.append(sorted((each["metadata"]["name"], str(shown(each))) for each in ctx.children("v1/ConfigMap")))
+            case ["set"]:
+                answers.append([shown(each) for each in ctx.apply_set([child("s"), child("t")])])
+            case ["fail"] if ctx.attempt == 1:
+                raise ServerError("the first attempt fails", status=500)  # of which no condition tells
+            case ["status"]:
+                ctx.patch_status({"steps": len(obj["spec"]["members"])})
+    return answers
+
+
+def test_at_rest_no_run_would_be_answered_otherwise_than_the_last_was(
+    world: Cluster, operator: StartOperator, writes: OperatorWrites
+) -> None:
+    """Programs of all sorts, while others change and delete their children: what was dropped was no news."""
+    chance, last = random.Random(7), dict[str, list[Any]]()
+
+    def function(obj: Object, ctx: Context) -> None:
+        last[ctx.key] = program(obj, ctx)
+
+    def steps() -> list[str]:
+        return chance.sample(STEPS, chance.randint(1, 6))
+
+    names = [f"team-{number}" for number in range(8)]
+    for name in names:
+        world.create(team(name, steps()))
+    running = operator(teams(function, cleanup=nothing, owns=["v1/ConfigMap"], workers=3))
+    for number in range(12):
+        for _ in range(12):
+            name, child = chance.choice(names), f"{chance.choice(names)}-{chance.choice('abcst')}"
+            with suppress(NotFound):
+                match chance.randrange(4):
+                    case 0:
+                        world.patch("Team", name, {"spec": {"members": steps()}})
+                    case 1:
+                        world.delete("v1/ConfigMap", child)
+                    case 2:
+                        world.patch("v1/ConfigMap", child, {"metadata": {"labels": {"theirs": str(number)}}})
+                    case 3:
+                        world.patch("v1/ConfigMap", child, {"data": {"more": str(chance.random())}})
+        running.settle()
+        writes.take()
+        before = dict(last)
+        for key in before:
+            running.manager.controllers[0].queue.add(key)
+        running.settle()
+        assert (last, writes.take()) == (before, [])
 
 
 # ------------------------------------------------------------------ a child is gone: perhaps because its owner is
