@@ -5,7 +5,7 @@ from operator_kit.controller.context import Context
 from operator_kit.controller.controller import Controller
 from operator_kit.controller.events import EventRecorder
 from operator_kit.controller.hooks import Hooks
-from operator_kit.controller.limits import Limits, RunningKey
+from operator_kit.controller.limits import Limits
 from operator_kit.controller.listers import Caches
 from operator_kit.controller.outcome import Result
 from operator_kit.controller.registered import Hook, Reconciler, Task
@@ -19,6 +19,7 @@ from operator_kit.controller.registry import (
     on_startup,
     reconciler,
 )
+from operator_kit.controller.running import RunningKey
 from operator_kit.controller.task_context import AsyncTaskContext, TaskContext
 from operator_kit.controller.tasks import Runnable, TaskRunner
 

@@ -25,17 +25,17 @@ from typing import TYPE_CHECKING, Any
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.applier import Applier
+from operator_kit.controller.conclusion import Concluder
 from operator_kit.controller.echoes import Echoes, Wake
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
-from operator_kit.controller.limits import Limits, RunningKey
+from operator_kit.controller.limits import Limits
 from operator_kit.controller.listers import Caches
-from operator_kit.controller.outcome import Action, Decision
 from operator_kit.controller.ownership import Marks
 from operator_kit.controller.progress import Progress
-from operator_kit.controller.report import FailureLog
-from operator_kit.controller.run import Finished, Runner
+from operator_kit.controller.run import Runner
 from operator_kit.controller.run_metrics import RunMetrics
+from operator_kit.controller.running import RunningKey, RunningKeys
 from operator_kit.controller.scope import Scope, Write
 from operator_kit.controller.sources import label_source, mapped_source, own_source, owner_source
 from operator_kit.controller.troubles import Troubles
@@ -45,7 +45,7 @@ from operator_kit.objects import split_key
 from operator_kit.observe.logging import BoundLogger, bound
 from operator_kit.observe.metrics import Registry as Metrics
 from operator_kit.observe.tracing import reconcile_span
-from operator_kit.queue import LOW, NORMAL, ExponentialBackoff, Snapshot, WorkQueue
+from operator_kit.queue import NORMAL, ExponentialBackoff, Snapshot, WorkQueue
 from operator_kit.settings import format_duration
 from operator_kit.threads import has_ended, thread_stack
 
@@ -55,10 +55,7 @@ if TYPE_CHECKING:
     from operator_kit.controller.events import EventRecorder
     from operator_kit.controller.registered import Reconciler
 
-__all__ = ["Controller", "spread"]
-
-CONFLICT_WAIT = 1.0
-"""Seconds a key waits, at most, for the cache to catch up after its first conflict."""
+__all__ = ["Controller"]
 
 _log = logging.getLogger("operator_kit.controller")
 
@@ -114,19 +111,26 @@ class Controller:
         self.stopping = Signal(self._clock)
         self._runner: Runner | None = None
         self._gate: Gate | None = None
-        self._failure_log = FailureLog(self._clock)
         # Looked up once: every look takes the logging module's one lock, which the workers would queue for.
         self._logger = logging.getLogger(f"operator_kit.reconcile.{made.name}")
         self._progress = Progress()
-        self._started_at = 0.0
+        self._troubles = Troubles()
+        self._concluder = Concluder(
+            made,
+            caches,
+            self.queue,
+            troubles=self._troubles,
+            progress=self._progress,
+            stopping=self.stopping,
+            timeout=self.timeout,
+            clock=self._clock,
+        )
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._troubles = Troubles()
         self._reasons: dict[str, str] = {}  # under the lock; why a key runs next, for logs
         self._renew: set[str] = set()  # under the lock; keys that lost a child: perhaps because they are gone themselves
         self._echoes = Echoes()
-        self._running: dict[str, tuple[float, threading.Thread]] = {}  # under the lock
-        self.runs = 0  # under the lock; how many reconciles have ended
+        self._running = RunningKeys(made.name, self._clock)
         self._counts = RunMetrics(self._metrics, made.name, self.workers)
 
     # ------------------------------------------------------------------ life
@@ -172,7 +176,7 @@ class Controller:
             raise RuntimeError(f"controller {self.name} is started already")
         if not self.synced():
             raise RuntimeError(f"controller {self.name} must not start before its caches are synced")
-        self._started_at = self._clock.monotonic()
+        self._concluder.start()
         for number in range(1, self.workers + 1):
             thread = threading.Thread(target=self._work, name=f"{self.name}-{number}", daemon=True)
             self._threads.append(thread)
@@ -222,16 +226,16 @@ class Controller:
 
     def running(self) -> list[RunningKey]:
         """The keys that are being reconciled, longest first."""
-        now = self._clock.monotonic()
-        with self._lock:
-            running = list(self._running.items())
-        keys = [RunningKey(self.name, key, now - since, thread.name, began=since) for key, (since, thread) in running]
-        return sorted(keys, key=lambda item: -item.seconds)
+        return self._running.look()
+
+    @property
+    def runs(self) -> int:
+        """How many reconciles have ended."""
+        return self._running.ended
 
     def stack(self, key: str) -> list[str]:
         """Where the run of a key is just now, a line for each frame, outermost first; empty when it does not run."""
-        with self._lock:
-            _, thread = self._running.get(key, (0.0, None))
+        thread = self._running.thread(key)
         return [] if thread is None or self._runner is None else self._runner.coroutine_stack(key) or thread_stack(thread)
 
     def dead_workers(self) -> list[str]:
@@ -339,8 +343,7 @@ class Controller:
             reason = self._reasons.pop(key, "requeued" if failures < 0 else "tried again")
         attempt = 1 + max(0, failures)
         if entry is None:
-            self._troubles.forget(key)
-            self.queue.forget(key)
+            self._concluder.gone(key)
             gate.forget(key)
             return ()
         kind = self.caches.own.resource
@@ -359,9 +362,7 @@ class Controller:
             **self._leadership,
         }
         log = BoundLogger(self._logger, fields)
-        began = self._clock.monotonic()
-        with self._lock:
-            self._running[key] = (began, threading.current_thread())
+        self._running.begin(key)
         self._counts.began()
         try:
             with bound(**fields), reconcile_span(fields) as span:
@@ -371,77 +372,8 @@ class Controller:
                 gate.remember(key, finished.writes)
                 span.came_to(finished.decision.result, finished.decision.error if finished.decision.failed else None)
         finally:
-            seconds = self._clock.monotonic() - began
-            with self._lock:
-                del self._running[key]
-                self.runs += 1
+            seconds = self._running.end(key)
             self._counts.ended()
         self._counts.count(finished.decision, seconds, timeout=self.timeout)
-        self._conclude(key, entry, finished, seconds, log)
+        self._concluder.conclude(key, entry, finished.decision, seconds, log)
         return finished.known
-
-    def _conclude(self, key: str, entry: Entry, finished: Finished, seconds: float, log: BoundLogger) -> None:
-        """Tell the queue what the outcome means, and the log."""
-        decision = finished.decision
-        if self.stopping.is_set() and decision.error is not None:
-            # Nothing runs again in this process, and what failed may have failed because of the stop.
-            log.info("stopped before it was done: %s", decision.error)
-            return
-        if decision.action in {Action.FORGET, Action.AFTER}:
-            failures = self._troubles.forget(key)
-            self.queue.forget(key)
-            if decision.action is Action.AFTER:
-                self.queue.add_after(key, decision.delay)
-            elif self.made.requeue_every is not None and not entry.deleting:
-                self.queue.add_after(key, spread(self.made.requeue_every), priority=LOW)
-            self._failure_log.succeeded(
-                log,
-                decision,
-                seconds,
-                asked=self._ended(key, well=True) or self._cleaned_up(entry, decision),
-                failures=failures,
-                timeout=self.timeout,
-            )
-            return
-        if decision.action is not Action.CONFLICT:
-            self._ended(key, well=False)
-        current = self.caches.own.entry(key)
-        if current is None or current.uid != entry.uid:
-            # What failed is gone; one that took its name begins anew, and was queued when it appeared.
-            self._troubles.forget(key)
-            self.queue.forget(key)
-            log.debug("failed, and gone: %s", decision.error)
-            return
-        self._failed(key, entry, current, decision, log)
-
-    def _ended(self, key: str, *, well: bool) -> str:
-        """What somebody asked for and is done now, or empty."""
-        asked, started = self._progress.ended(key, well=well)
-        if started:
-            _log.info("%s: %s, after %s", self.name, started, format_duration(self._clock.monotonic() - self._started_at))
-        return asked
-
-    def _cleaned_up(self, entry: Entry, decision: Decision) -> str:
-        """`"deleted"` when this run took the finalizer off."""
-        done = entry.deleting and decision.action is Action.FORGET
-        return "deleted" if done and finalizer_name(self.caches.own.resource, self.name) in entry.finalizers else ""
-
-    def _failed(self, key: str, entry: Entry, current: Entry, decision: Decision, log: BoundLogger) -> None:
-        caught_up = current.resource_version != entry.resource_version
-        failures, conflicts = self._troubles.failed(key, entry, decision, caught_up=caught_up)
-        delay: float | None = None
-        if decision.action is Action.CONFLICT and conflicts == 1:
-            # The wake-up comes from the cache; the delay is for a conflict on an object that the cache does not show.
-            delay = 0.0 if caught_up else CONFLICT_WAIT
-            self.queue.add_after(key, delay)
-        elif decision.action is Action.RETRY_AFTER:
-            delay = decision.delay
-            self.queue.add_after(key, delay)
-        elif decision.action is not Action.GIVE_UP:
-            delay = self.queue.add_rate_limited(key)
-        self._failure_log.failed(log, decision, failures, delay)
-
-
-def spread(interval: float) -> float:
-    """An interval, give or take a tenth: what was started together must not run together for ever."""
-    return interval * random.uniform(0.9, 1.1)  # noqa: S311  # jitter

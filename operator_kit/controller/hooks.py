@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.blame import author_line
-from operator_kit.controller.limits import RunningKey
 from operator_kit.controller.outcome import describe_error
+from operator_kit.controller.running import RunningKey
 from operator_kit.controller.task_context import Call, TaskContext, TaskScope
 from operator_kit.errors import StartupFailed
 from operator_kit.observe.logging import BoundLogger, bound

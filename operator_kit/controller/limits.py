@@ -1,10 +1,10 @@
-"""What a controller is told of the operator's settings, and what it tells of its runs."""
+"""What a controller is told of the operator's settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Limits", "RunningKey"]
+__all__ = ["Limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +18,3 @@ class Limits:
     request_timeout: float = 30.0
     namespaces: tuple[str, ...] = ()
     watching: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class RunningKey:
-    """A key that is being reconciled, or another function of the author's that runs.
-
-    For how many seconds, on which thread, and since when on the monotonic clock. `key` is empty for what belongs to no object;
-    its text says then what it is.
-    """
-
-    controller: str
-    key: str
-    seconds: float
-    thread: str
-    what: str = ""
-    began: float = 0.0
-
-    def __str__(self) -> str:
-        return self.what or f"{self.controller}: the reconcile of {self.key}"

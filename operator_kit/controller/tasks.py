@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import LoopThread
-from operator_kit.controller.controller import Controller, spread
-from operator_kit.controller.limits import Limits, RunningKey
+from operator_kit.controller.conclusion import spread
+from operator_kit.controller.controller import Controller
+from operator_kit.controller.limits import Limits
 from operator_kit.controller.outcome import Action, Decision, decide, describe_error
 from operator_kit.controller.report import FailureLog
 from operator_kit.controller.run_metrics import RunMetrics
+from operator_kit.controller.running import RunningKey
 from operator_kit.controller.task_context import Call, TaskContext, TaskScope
 from operator_kit.leader import Fence
 from operator_kit.observe.logging import BoundLogger, bound

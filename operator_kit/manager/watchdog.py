@@ -18,7 +18,7 @@ from operator_kit.settings import format_duration
 
 if TYPE_CHECKING:
     from operator_kit.controller import Runnable
-    from operator_kit.controller.limits import RunningKey
+    from operator_kit.controller.running import RunningKey
 
 __all__ = ["Watchdog"]
 

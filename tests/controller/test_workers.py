@@ -94,14 +94,14 @@ def test_a_defect_of_the_framework_costs_one_key_a_backoff_and_no_worker(
     ran: list[str] = []
     one = Bench(registry_of(lambda obj, ctx: ran.append(ctx.key)), limits=Limits(workers=1))
     made.append(one)
-    right = one.controller._conclude
+    right = one.controller._concluder.conclude
 
     def defect(key: str, *rest: Any) -> None:
         if key == "default/a" and len(ran) == 1:
             raise AssertionError("a defect")
         right(key, *rest)
 
-    monkeypatch.setattr(one.controller, "_conclude", defect)
+    monkeypatch.setattr(one.controller._concluder, "conclude", defect)
     one.have(foo())
     one.controller.start()
     eventually(lambda: ran.count("default/a") == 2, "the second try")
