@@ -172,6 +172,8 @@ class _Sequence:
                     return
                 error = self._one(hook)
                 if error is not None and starting:
+                    if self._stopping.is_set():  # nobody waits for it any more, and it may have failed because of the stop
+                        _log.info("stopped before it was done: %s", _failure(hook, error))
                     self.failed = _failure(hook, error)
                     return
                 if error is not None:

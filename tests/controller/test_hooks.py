@@ -12,6 +12,7 @@ from operator_kit.errors import StartupFailed
 from operator_kit.manager import ExitCode
 from operator_kit.objects import Object
 from operator_kit.testing import Cluster, StartOperator
+from tests.processes import eventually
 
 CONFIG_MAP: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
 
@@ -62,6 +63,29 @@ def test_a_startup_that_fails_starts_nothing_and_what_it_left_is_undone(cluster:
         running.settle()
     running.stop()
     assert ran == ["shutdown"]
+
+
+def test_a_startup_that_fails_while_the_operator_is_told_to_stop_is_told_and_no_failure(
+    cluster: Cluster, operator: StartOperator, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry, began, stopped = Registry(), threading.Event(), threading.Event()
+    registry.every("1h", name="tick")(lambda ctx: None)
+
+    @registry.on_startup
+    def connect(ctx: TaskContext) -> None:
+        began.set()
+        assert stopped.wait(10)
+        raise ConnectionRefusedError("the database was left half made")
+
+    caplog.set_level("INFO")
+    running = operator(registry)
+    assert began.wait(10)
+    running.manager.stop()
+    eventually(lambda: running.manager._binder._thread.ident, "the end of the wait for the startup")
+    stopped.set()
+    running.stop()
+    assert "stopped before it was done" in caplog.text
+    assert "the database was left half made" in caplog.text
 
 
 def test_an_operator_may_be_tasks_alone_and_idle_means_that_each_has_run(cluster: Cluster, operator: StartOperator) -> None:
