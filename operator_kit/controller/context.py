@@ -17,8 +17,8 @@ from operator_kit.controller.reason import Reason
 from operator_kit.controller.scope import Run, Scope, Write
 from operator_kit.controller.sets import apply_set
 from operator_kit.controller.status import StatusDraft, write_status
-from operator_kit.controller.stopping import Stopping
-from operator_kit.errors import DeadlineExceeded, UsageError
+from operator_kit.controller.stopping import Stopping, time_left
+from operator_kit.errors import UsageError
 from operator_kit.objects import (
     Object,
     Resource,
@@ -338,12 +338,7 @@ class Context:
     def _timeout(self) -> float:
         """Seconds the next call may take."""
         self._check_open()
-        if self.deadline is None:
-            return self._scope.request_timeout
-        left = self.deadline - self._scope.clock.monotonic()
-        if left <= 0:
-            raise DeadlineExceeded(f"the reconcile of {self.key} is past its deadline")
-        return min(left, self._scope.request_timeout)
+        return time_left(self._scope.clock, self.deadline, self._scope.request_timeout, f"the reconcile of {self.key}")
 
     def __repr__(self) -> str:
         return f"<Context of {self._scope.controller} for {self.key}, attempt {self.attempt}>"

@@ -228,9 +228,8 @@ class Caches:
             informer.add_index(stored, function)
 
     def _index_by_label(self, lister: Lister, label: str) -> None:
-        if (
-            self._owner_of is None
-        ):  # one function for good: kinds may be bound more than once, to informers that are there already
+        # One function for good: kinds may be bound more than once, to informers that are there already.
+        if self._owner_of is None:
             self._owner_of = lambda obj: [
                 value for name, value in (metadata_of(obj).get("labels") or {}).items() if name == label
             ]

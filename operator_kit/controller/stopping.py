@@ -1,10 +1,24 @@
-"""`ctx.stopping`: whether a run should come to its end, because the operator stops or because its time is up."""
+"""How a run is held to its time: `ctx.stopping`, and what its calls may take."""
 
 from __future__ import annotations
 
 from operator_kit.clock import Clock, Signal
+from operator_kit.errors import DeadlineExceeded
 
-__all__ = ["Stopping"]
+__all__ = ["Stopping", "time_left"]
+
+
+def time_left(clock: Clock, deadline: float | None, most: float, whose: str) -> float:
+    """Seconds that the next call of a run may take: what is left until its deadline, if it has one, and `most` at most.
+
+    Raises `DeadlineExceeded`, which names the run as `whose` does, when nothing is left.
+    """
+    if deadline is None:
+        return most
+    left = deadline - clock.monotonic()
+    if left <= 0:
+        raise DeadlineExceeded(f"{whose} is past its deadline")
+    return min(left, most)
 
 
 class Stopping:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import AsyncRun, LoopThread, is_async
 from operator_kit.controller.live import AsyncLiveReader, LiveReader, Server
-from operator_kit.controller.stopping import Stopping
-from operator_kit.errors import DeadlineExceeded, UsageError
+from operator_kit.controller.stopping import Stopping, time_left
+from operator_kit.errors import UsageError
 from operator_kit.leader import Fence
 from operator_kit.objects import Object, Resource, api_version_of, describe, kind_of, name_of, namespace_of
 
@@ -114,12 +114,7 @@ class TaskContext:
         """Seconds the next call may take."""
         if self._over:
             raise RuntimeError(f"the run of {self._scope.name} is over: its ctx must not be used any more")
-        if self.deadline is None:
-            return self._scope.request_timeout
-        left = self.deadline - self._scope.clock.monotonic()
-        if left <= 0:
-            raise DeadlineExceeded(f"the run of {self._scope.name} is past its deadline")
-        return min(left, self._scope.request_timeout)
+        return time_left(self._scope.clock, self.deadline, self._scope.request_timeout, f"the run of {self._scope.name}")
 
     def __repr__(self) -> str:
         return f"<Context of {self._scope.name}, attempt {self.attempt}>"
