@@ -339,10 +339,10 @@ class Controller:
         failures = self._troubles.begin(key)
         with self._lock:
             renew = key in self._renew
-            self._renew.discard(key)
             reason = self._reasons.pop(key, "requeued" if failures < 0 else "tried again")
         attempt = 1 + max(0, failures)
         if entry is None:
+            self._renewed(key)
             self._concluder.gone(key)
             gate.forget(key)
             return ()
@@ -374,6 +374,13 @@ class Controller:
         finally:
             seconds = self._running.end(key)
             self._counts.ended()
+        if renew and finished.decision.error is None:
+            self._renewed(key)
         self._counts.count(finished.decision, seconds, timeout=self.timeout)
         self._concluder.conclude(key, entry, finished.decision, seconds, log)
         return finished.known
+
+    def _renewed(self, key: str) -> None:
+        """The loss of a child was looked into, with success. One that came during the run is held, and not forgotten with it."""
+        with self._lock:
+            self._renew.discard(key)

@@ -19,7 +19,7 @@ from operator_kit.controller.scope import Run, Write
 from operator_kit.errors import NotFound, ServerError
 from operator_kit.objects import Object
 from operator_kit.queue import LOW, NORMAL
-from operator_kit.testing import Cluster, OperatorWrites, StartOperator
+from operator_kit.testing import Cluster, OperatorFaults, OperatorWrites, StartOperator
 from tests.controller.fakes import CONFIG_MAP, DEPLOYMENT, FOO
 from tests.controller.teams import config_map, crd, team, teams
 from tests.processes import eventually
@@ -411,3 +411,21 @@ def test_a_child_that_was_deleted_makes_the_run_look_whether_its_owner_is_still_
         world.create(team(members=["a"]))
         running.settle()
         assert writes.take() == ["patch configmaps default/a"]
+
+
+def test_a_look_that_fails_is_made_again_before_anything_is(
+    world: Cluster, operator: StartOperator, faults: OperatorFaults
+) -> None:
+    runs: list[int] = []
+    world.create(team())
+    running = operator(
+        teams(counted(runs, lambda _obj, ctx: ctx.apply(config_map("a")) and None), owns=["v1/ConfigMap"])
+    ).settle()
+    before = len(runs)
+    with faults.during("status", verb="get", resource="teams.example.com", code=403) as fault:
+        world.delete("v1/ConfigMap", "a")
+        eventually(lambda: faults.struck(fault) >= 3, "three looks that fail")
+        assert len(runs) == before
+    running.settle()
+    assert len(runs) == before + 1
+    assert world.get("v1/ConfigMap", "a")
