@@ -102,7 +102,7 @@ class Concluder:
             self.gone(key)
             log.debug("failed, and gone: %s", decision.error)
             return
-        self._failed(key, entry, current, decision, log)
+        self._failed(key, entry, decision, log)
 
     def _succeeded(self, key: str, entry: Entry, decision: Decision, seconds: float, log: BoundLogger) -> None:
         failures = self._troubles.forget(key)
@@ -114,13 +114,14 @@ class Concluder:
         asked = self._ended(key, well=True) or self._cleaned_up(entry, decision)
         self._failure_log.succeeded(log, decision, seconds, asked=asked, failures=failures, timeout=self._timeout)
 
-    def _failed(self, key: str, entry: Entry, current: Entry, decision: Decision, log: BoundLogger) -> None:
-        caught_up = current.resource_version != entry.resource_version
-        failures, conflicts = self._troubles.failed(key, entry, decision, caught_up=caught_up)
+    def _failed(self, key: str, entry: Entry, decision: Decision, log: BoundLogger) -> None:
+        failures, conflicts = self._troubles.failed(key, entry, decision)
         delay: float | None = None
         if decision.action is Action.CONFLICT and conflicts == 1:
-            # The wake-up comes from the cache; the delay is for a conflict on an object that the cache does not show.
-            delay = 0.0 if caught_up else CONFLICT_WAIT
+            # The wake-up comes from the cache, unless it came before it was waited for; the delay is for a conflict on an object
+            # that the cache does not show.
+            newest = self._caches.own.entry(key)
+            delay = CONFLICT_WAIT if newest is not None and newest.resource_version == entry.resource_version else 0.0
             self._queue.add_after(key, delay)
         elif decision.action is Action.RETRY_AFTER:
             delay = decision.delay

@@ -74,14 +74,13 @@ class Troubles:
                 trouble.stale = ""
             return False, caught_up
 
-    def failed(self, key: str, entry: Entry, decision: Decision, *, caught_up: bool) -> tuple[int, int]:
-        """A run ended like this.
+    def failed(self, key: str, entry: Entry, decision: Decision) -> tuple[int, int]:
+        """A run ended like this. After a first conflict a newer version in the cache is waited for from now on.
 
         Args:
             key: its key.
             entry: what it saw.
             decision: its outcome, a failure or a conflict.
-            caught_up: whether the cache shows a newer version already.
 
         Returns:
             How many failures, and how many conflicts, there were in a row.
@@ -92,7 +91,7 @@ class Troubles:
             trouble.error = describe_error(decision.error) if decision.error is not None else ""
             if decision.action is Action.CONFLICT:
                 trouble.conflicts += 1
-                if trouble.conflicts == 1 and not caught_up:
+                if trouble.conflicts == 1:
                     trouble.stale = entry.resource_version
             else:
                 trouble.conflicts = 0

@@ -191,6 +191,25 @@ def test_the_first_conflict_is_quiet_and_runs_again_when_the_cache_has_caught_up
     assert one.controller.idle()
 
 
+def test_a_cache_that_catches_up_while_a_conflict_is_being_concluded_is_not_waited_for(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def conflict(obj: Object, ctx: Context) -> None:
+        raise Conflict("modified", status=409, reason="Conflict")
+
+    one = bench(conflict)
+    one.have(foo())
+    failed = one.controller._troubles.failed
+
+    def in_between(*args: Any, **options: Any) -> tuple[int, int]:
+        one.have(foo(metadata={"resourceVersion": "77"}))
+        return failed(*args, **options)
+
+    monkeypatch.setattr(one.controller._troubles, "failed", in_between)
+    one.reconcile()
+    assert len(one.controller.queue) == 1
+
+
 def test_conflicts_in_a_row_back_off(bench: Make, clock: FakeClock) -> None:
     def conflict(obj: Object, ctx: Context) -> None:
         raise Conflict("modified", status=409, reason="Conflict")
