@@ -72,7 +72,15 @@ __all__ = [
     "UnsupportedMediaType",
     "UsageError",
     "api_error",
+    "yaml_problem",
 ]
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a text that is no YAML, in one line that names the text's line, for the end of a message."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)
 
 
 class OperatorKitError(Exception):
@@ -135,8 +143,8 @@ class ApiError(OperatorKitError):
 
     def __str__(self) -> str:
         """One line: the server's message, its reason and the request."""
-        tail = f" ({self.status} {self.reason}, {self.request})" if self.request else f" ({self.status} {self.reason})"
-        return f"{self.message}{tail}"
+        answer = f"{self.status} {self.reason}".rstrip()
+        return f"{self.message} ({answer}, {self.request})" if self.request else f"{self.message} ({answer})"
 
 
 class BadRequest(ApiError):

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from operator_kit.errors import ConfigError
+from operator_kit.errors import ConfigError, yaml_problem
 
 __all__ = ["ENV_PREFIX", "Address", "Settings", "format_duration", "load", "parse_address", "parse_duration", "suggest"]
 
@@ -274,7 +274,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise ConfigError(f"settings file {path}: {exc.strerror or exc}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"settings file {path} is not YAML: {str(exc).splitlines()[0]}") from None
+        raise ConfigError(f"settings file {path} is not YAML: {yaml_problem(exc)}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"settings file {path}: expected a mapping of settings, found {type(document).__name__}")
     return {str(name).replace("-", "_"): value for name, value in document.items()}

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from operator_kit.codec import clone
-from operator_kit.errors import ConfigError
+from operator_kit.errors import ConfigError, yaml_problem
 from operator_kit.settings import suggest
 
 __all__ = ["SERVICE_ACCOUNT", "Source", "find", "from_dict"]
@@ -136,10 +136,7 @@ def _read(path: Path, origin: str) -> dict[str, Any]:
     except OSError as exc:
         raise ConfigError(f"kubeconfig {path} (from {origin}) cannot be read: {exc.strerror or exc}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        where = getattr(exc, "problem_mark", None)
-        at = f", line {where.line + 1}" if where is not None else ""
-        problem = getattr(exc, "problem", None) or " ".join(str(exc).split())
-        raise ConfigError(f"kubeconfig {path} (from {origin}){at} is not YAML: {problem}") from None
+        raise ConfigError(f"kubeconfig {path} (from {origin}) is not YAML: {yaml_problem(exc)}") from None
     if document is None:
         document = {}
     if not isinstance(document, dict):

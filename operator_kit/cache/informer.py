@@ -234,7 +234,8 @@ class Informer:
                 registration.synced = True
             self._admit_waiting()
         if first:
-            log.info("informer %s has synced: %d objects", self.selection, len(self.store))
+            count = len(self.store)
+            log.info("informer %s has synced: %d object%s", self.selection, count, "" if count == 1 else "s")
             self.on_synced()
         return changed
 

@@ -15,7 +15,8 @@ def author_line(error: BaseException) -> str:
 
     A line of an installed library counts only where there is none outside: the author's line that led to it says more.
     """
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
+    # `<frozen …>` is the interpreter's, `<string>` what it generates, such as a dataclass's __init__.
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
     theirs = [frame for frame in frames if not Path(frame.filename).resolve().is_relative_to(_OWN)]
     local = [frame for frame in theirs if "site-packages" not in frame.filename and "lib/python" not in frame.filename]
     for frame in reversed(local or theirs):

@@ -35,7 +35,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.CRASH: "a defect of operator-kit",
     ExitCode.USAGE: "a flag or an option that cannot be used",
     ExitCode.TARGET: "a target is not found, raises when it is imported, or registers nothing",
-    ExitCode.CONFIG: "a kubeconfig, a settings file or a file to load that cannot be used",
+    ExitCode.CONFIG: "a kubeconfig, a settings file, a variable of the environment or a file to load that cannot be used",
     ExitCode.KIND: "a kind that can mean several, or cannot be reconciled",
     ExitCode.UNREACHABLE: "with --exit-when-idle: the API server did not answer in time",
     ExitCode.NOT_SYNCED: "with --exit-when-idle: a kind was not there, or not readable, in time",

@@ -50,7 +50,7 @@ class IdleWatch:
             self._quiet_since = now
         elif now - self._quiet_since >= SETTLE:
             objects = sum(len(controller.caches.own) for controller in manager.controllers)
-            _log.info("idle: %d objects are reconciled, nothing is left to do", objects)
+            _log.info("idle: %d object%s reconciled, nothing is left to do", objects, " is" if objects == 1 else "s are")
             return ExitCode.OK
         lasting = self._complaints.longest()
         if not (leads and manager.started()):

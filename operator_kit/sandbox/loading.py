@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from operator_kit.errors import ConfigError
+from operator_kit.errors import ConfigError, yaml_problem
 from operator_kit.objects import describe
 from operator_kit.sandbox.engine import Engine
 from operator_kit.sandbox.http.bodies import yaml_documents
@@ -44,7 +44,7 @@ def _read_file(file: Path) -> Iterator[Document]:
     except OSError as exc:
         raise ConfigError(f"cannot read {file}: {exc.strerror or exc}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{file} is not YAML: {_where(exc)}") from None
+        raise ConfigError(f"{file} is not YAML: {yaml_problem(exc)}") from None
     for document in documents:
         if document is None:
             continue
@@ -57,12 +57,6 @@ def _read_file(file: Path) -> Iterator[Document]:
                 yield Document(file, _object(file, item))
         else:
             yield Document(file, _object(file, document))
-
-
-def _where(exc: Exception) -> str:
-    mark = getattr(exc, "problem_mark", None)
-    problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
-    return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)
 
 
 def _object(file: Path, document: Any) -> dict[str, Any]:

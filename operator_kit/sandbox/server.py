@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import logging
 import threading
 from collections.abc import Callable
@@ -109,7 +110,7 @@ class Sandbox:
         except OSError as exc:
             self._thread.join()
             self._thread = None
-            raise UsageError(f"cannot listen on {self._host}:{self._port}: {exc.strerror or exc}; choose another port") from None
+            raise UsageError(f"cannot listen on {self._host}:{self._port}: {_why(exc)}") from None
         return self
 
     def stop(self) -> None:
@@ -311,6 +312,15 @@ class _Server(web.Server):
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=BODY_LIMIT + 1)
+
+
+def _why(exc: OSError) -> str:
+    hints = {
+        errno.EADDRINUSE: "another process listens there already; choose another port",
+        errno.EACCES: "not permitted; ports below 1024 are for privileged processes",
+        errno.EADDRNOTAVAIL: "this machine has no such address",
+    }
+    return hints.get(exc.errno or 0, exc.strerror or str(exc))
 
 
 def _certificates(host: str, clock: Clock | None) -> Certificates:

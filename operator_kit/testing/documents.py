@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from operator_kit.codec import clone
-from operator_kit.errors import ConfigError
+from operator_kit.errors import ConfigError, yaml_problem
 from operator_kit.objects import Object
 
 __all__ = ["Source", "read_objects"]
@@ -85,7 +85,7 @@ def _parse(text: str, origin: str) -> Iterator[Object]:
     try:
         documents = list(yaml.load_all(text, Loader=_Loader))  # a SafeLoader that reads timestamps as text
     except yaml.YAMLError as exc:
-        raise ConfigError(f"{origin} is not YAML: {' '.join(str(exc).split())}") from None
+        raise ConfigError(f"{origin} is not YAML: {yaml_problem(exc)}") from None
     for document in documents:
         if document is not None:
             yield from _objects(document, origin)

@@ -98,7 +98,7 @@ def test_impersonation_is_not_dropped_silently(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ("a: [", "is not YAML"),
+        ("a: [", "is not YAML: line 1: "),
         ("- a", "is not a kubeconfig: it holds a list"),
         ("", "no current-context"),
         ({**kubeconfig("a"), "current-context": "b"}, "no context named b; did you mean a|no context named b; known are a"),

@@ -334,7 +334,7 @@ def test_on_the_sandbox_it_runs_until_idle_and_prints_the_line_to_try_it_with() 
     assert result.exit_code == ExitCode.OK, result.output
     assert "kubectl --kubeconfig" in result.output
     assert "get greeting -A" in result.output
-    assert "idle: 1 objects are reconciled" in result.output
+    assert "idle: 1 object is reconciled" in result.output
 
 
 def test_a_broken_object_does_not_keep_the_others_from_converging() -> None:

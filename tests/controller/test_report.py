@@ -149,6 +149,25 @@ def test_a_defect_has_a_traceback_once_and_then_a_line_that_names_the_authors_li
         assert "test_report.py:" in record.getMessage()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda ctx: Result(requeue_after="soon"), "'soon' is not a duration"),
+        (lambda ctx: ctx.set_condition("Ready", 3), "the status of condition Ready is True, False or None (unknown), not 3"),
+    ],
+)
+def test_what_cannot_be_used_is_told_at_the_authors_line(
+    bench: Make, caplog: pytest.LogCaptureFixture, wrong: Callable[[Context], Any], message: str
+) -> None:
+    one = bench(lambda obj, ctx: wrong(ctx))
+    one.have(foo())
+    one.reconcile()
+    said = caplog.records[-1].getMessage()
+    assert message in said
+    assert " at <" not in said
+    assert "test_report.py:" in said
+
+
 # ------------------------------------------------------------------ deadlines
 
 

@@ -43,7 +43,7 @@ def test_it_runs_with_its_sample(project: Path) -> None:
         "bookshop_operator.py",
     )
     assert done.returncode == 0, done.stderr
-    assert "idle: 1 objects are reconciled" in done.stderr
+    assert "idle: 1 object is reconciled" in done.stderr
 
 
 def test_its_code_is_clean(project: Path) -> None:

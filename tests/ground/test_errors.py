@@ -31,7 +31,7 @@ from operator_kit import errors
 def test_each_status_has_its_error(status: int, reason: str, kind: type[errors.ApiError]) -> None:
     error = errors.api_error(status, {"reason": reason, "message": "m"}, request="GET /x")
     assert type(error) is kind
-    assert str(error) == f"m ({status} {reason}, GET /x)"
+    assert str(error) == f"m ({f'{status} {reason}'.strip()}, GET /x)"
 
 
 def test_a_field_manager_conflict_is_told_from_a_stale_version() -> None:
@@ -57,6 +57,6 @@ def test_an_answer_that_is_no_status_still_makes_an_error(body: object) -> None:
 
 def test_the_tree_drawn_in_the_docstring_is_the_tree() -> None:
     classes = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, errors.OperatorKitError)]
-    assert set(errors.__all__) == {kind.__name__ for kind in classes} | {"api_error"}
+    assert set(errors.__all__) == {kind.__name__ for kind in classes} | {"api_error", "yaml_problem"}
     assert errors.__doc__ is not None
     assert [kind.__name__ for kind in classes if kind.__name__ not in errors.__doc__] == []

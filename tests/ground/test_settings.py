@@ -77,7 +77,7 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("workers: [", "is not YAML"),
+        ("workers: [", "is not YAML: line 1: "),
         ("- a\n", "expected a mapping"),
         ("workers: none\n", "setting workers from file"),
         ("workers: 0\n", "1 or more"),

@@ -62,7 +62,7 @@ def test_a_port_in_use_is_one_line_and_a_usage_error() -> None:
     with Sandbox() as sandbox:
         code, output = run("--port", str(sandbox.port))
     assert code == 2
-    assert f"cannot listen on 127.0.0.1:{sandbox.port}" in output
+    assert f"cannot listen on 127.0.0.1:{sandbox.port}: another process listens there already; choose another port" in output
     assert len(output.splitlines()) == 1
 
 

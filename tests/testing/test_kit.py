@@ -268,7 +268,7 @@ def test_paths_are_found_beside_the_test_too(cluster: Cluster, monkeypatch: pyte
     ("source", "message"),
     [
         ("nowhere.yaml", "cannot read .*nowhere.yaml: No such file"),
-        ("a: [\n", "the YAML text is not YAML"),
+        ("a: [\n", "the YAML text is not YAML: line 2: expected"),
         ("a: 1\n", "without apiVersion and kind"),
         ({"kind": "ConfigMap"}, "a dict: a document without apiVersion"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: 5\n", "metadata that is no mapping"),
