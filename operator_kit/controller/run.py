@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from operator_kit.codec import clone
@@ -115,9 +115,8 @@ class Runner:
         run = Run(obj, log, attempt, deadline, reason, live)
         try:
             decision = self._run(run, renew=live or renew)
-            if run.again and decision.action in {Action.FORGET, Action.AFTER}:
-                delay = min(run.again, decision.delay or run.again)
-                decision = decide(Result(requeue_after=delay))
+            if run.again:
+                decision = _in_time(decision, run.again)
             known = [
                 write for write in run.known(obj, scope.caches.own.resource) if scope.caches.shows(write.resource, write.key)
             ]
@@ -309,6 +308,16 @@ class Runner:
         if conditions:
             draft.set_condition(REPORT_CONDITION, False, reason, message)
         return conditions
+
+
+def _in_time(decision: Decision, seconds: float) -> Decision:
+    """The decision, so that the run after it comes in time for a child that was held back."""
+    delay = min(seconds, decision.delay or seconds)
+    if decision.action in {Action.FORGET, Action.AFTER}:
+        return decide(Result(requeue_after=delay))
+    if decision.action in {Action.GIVE_UP, Action.RETRY_AFTER}:  # the run may be given up, the child is not
+        return replace(decision, action=Action.RETRY_AFTER, delay=delay)
+    return decision  # a backoff is short enough
 
 
 def _is_news(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ from operator_kit import Context
 from operator_kit.clock import FakeClock
 from operator_kit.controller.children import first_difference, projection
 from operator_kit.controller.loops import FIRST_DELAY, LONGEST_DELAY, REPAIRS, WINDOW, UpdateLoops, holders
+from operator_kit.errors import PermanentError
 from operator_kit.objects import Object
 from operator_kit.testing import Cluster, OperatorWrites, RunningOperator, StartOperator, assert_event, assert_object
 from tests.controller.fakes import CONFIG_MAP
@@ -166,6 +167,29 @@ def test_two_writers_that_fight_over_a_field(
     fake_clock.advance(2 * FIRST_DELAY)
     running.settle()
     assert len(writes.take()) == 1
+
+
+def test_a_loop_is_never_given_up_even_where_the_run_is(world: Cluster, operator: StartOperator, fake_clock: FakeClock) -> None:
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply(config_map("a"))
+        raise PermanentError("the spec is wrong")
+
+    def made() -> str:
+        found = world.get("v1/ConfigMap", "a")
+        return str(found["data"]["made"]) if found is not None else ""
+
+    world.create(team())
+    running = operator(teams(function, owns=["v1/ConfigMap"]), clock=fake_clock).settle()
+    for _ in range(REPAIRS):
+        world.patch("v1/ConfigMap", "a", {"data": {"made": "by a rival"}})
+        running.settle()
+        assert made() == "by operator-kit"
+    world.patch("v1/ConfigMap", "a", {"data": {"made": "by a rival"}})
+    (controller,) = running.manager.controllers
+    eventually(lambda: controller.queue.snapshot().delayed_count, "the apply that is held back")
+    assert made() == "by a rival"
+    fake_clock.advance(FIRST_DELAY)
+    eventually(lambda: made() == "by operator-kit", "the apply")
 
 
 def test_an_apply_that_is_refused_is_an_error_each_time_and_no_loop(
