@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from operator_kit.cli import exit_codes
-from operator_kit.cli.options import SettingsCommand, read_settings, settings_options
+from operator_kit.cli.options import SETTINGS_OF_A_LOOK, SettingsCommand, read_settings, settings_options
 from operator_kit.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -32,14 +32,20 @@ Examples:
 
 \b
 It asks as the operator will, so give it the operator's credentials: run it in the pod, or with a kubeconfig that holds a token
-of the service account (kubectl create token NAME). Every flag, variable and settings file of `operator-kit run` is understood;
-those that have no part in the answer are passed over.
+of the service account (kubectl create token NAME). Every other flag of `operator-kit run`, its variables and its settings file
+are understood; those that have no part in the answer are passed over.
 
 {_CODES}
 """
 
 
-@click.command(cls=SettingsCommand, epilog=EPILOG, no_args_is_help=True, short_help="Ask whether reconcilers would run.")
+@click.command(
+    cls=SettingsCommand,
+    listed=(*SETTINGS_OF_A_LOOK, "metrics_auth"),
+    epilog=EPILOG,
+    no_args_is_help=True,
+    short_help="Ask whether reconcilers would run.",
+)
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @click.option(
     "--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Text for people, JSON for machines.  [text]"

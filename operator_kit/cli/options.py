@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -13,7 +13,13 @@ import click
 from operator_kit.errors import ConfigError
 from operator_kit.settings import ENV_PREFIX, Settings, format_duration, load
 
-__all__ = ["SettingsCommand", "read_settings", "settings_options", "show_settings"]
+__all__ = ["SETTINGS_OF_A_LOOK", "SettingsCommand", "read_settings", "settings_options", "show_settings"]
+
+SETTINGS_OF_A_LOOK = (
+    *("kubeconfig", "context", "request_timeout", "namespace"),
+    *("leader_elect", "leader_election_id", "leader_election_namespace"),
+)
+"""Those with a part in a command that looks at what an operator would be, and runs none."""
 
 _C = TypeVar("_C", bound=Callable[..., Any])
 
@@ -27,12 +33,21 @@ class SettingOption(click.Option):
 
 
 class SettingsCommand(click.Command):
-    """A command whose help has the flags of the settings under their headings, after its own options."""
+    """A command whose help has the flags of the settings under their headings, after its own options.
+
+    `listed` names the settings in the help; all are, if it is empty. The others are understood as well.
+    """
+
+    def __init__(self, *args: Any, listed: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._listed = listed
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, heading by heading."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for param in self.get_params(ctx):
+            if self._listed and isinstance(param, SettingOption) and param.name not in self._listed:
+                continue
             record = param.get_help_record(ctx)
             if record is not None and isinstance(param, click.Option):
                 sections.setdefault(param.heading if isinstance(param, SettingOption) else "Options", []).append(record)

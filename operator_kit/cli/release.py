@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from operator_kit.cli import exit_codes
-from operator_kit.cli.options import SettingsCommand, read_settings, settings_options
+from operator_kit.cli.options import SETTINGS_OF_A_LOOK, SettingsCommand, read_settings, settings_options
 from operator_kit.errors import ApiError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -33,14 +33,20 @@ Examples:
 \b
 Stop the operator first: one that runs puts its finalizers on again. Where it elects a leader, give --leader-elect or
 --leader-election-id, and its lease is looked at. Cleanups do not run: what they would have undone stays, and so do children by
-label. Objects that are being deleted are gone at once. Every flag, variable and settings file of `operator-kit run` is
-understood; those that have no part in this are passed over.
+label. Objects that are being deleted are gone at once. Every other flag of `operator-kit run`, its variables and its
+settings file are understood; those that have no part in this are passed over.
 
 {_CODES}
 """
 
 
-@click.command(cls=SettingsCommand, epilog=EPILOG, no_args_is_help=True, short_help="Take the finalizers off, to uninstall.")
+@click.command(
+    cls=SettingsCommand,
+    listed=SETTINGS_OF_A_LOOK,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    short_help="Take the finalizers off, to uninstall.",
+)
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @click.option("--force", is_flag=True, help="Go on although an operator holds the lease, or the lease cannot be read.")

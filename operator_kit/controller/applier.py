@@ -113,6 +113,7 @@ class Applier:
         # Under the lock; to the hash of what was desired, and of what the server made of it.
         self._settled: OrderedDict[tuple[Resource, str], tuple[str, str]] = OrderedDict()
         self._told: set[tuple[Resource, str]] = set()
+        self._undeclared: set[Resource] = set()
 
     def prepare(self, desired: Mapping[str, Any], owner: Object, *, owned: bool, member_of: str = "") -> Prepared:
         """What is to be sent for a child.
@@ -132,6 +133,7 @@ class Applier:
         body = prepare(desired, kind, owner)
         by_label = False
         if owned:
+            self._tell_undeclared(kind)
             labelled = self._caches.is_labelled(kind)
             by_label = claim(body, kind, owner, self._caches.own.resource, self._marks, labelled=labelled)
         if by_label and not self._caches.shows(kind, key_of(body)):
@@ -143,6 +145,21 @@ class Applier:
             meta = body["metadata"]
             meta["labels"] = {**(meta.get("labels") or {}), self._marks.set: member_of}
         return Prepared(kind, body, applied_hash(body), owned, by_label)
+
+    def _tell_undeclared(self, kind: Resource) -> None:
+        """Say once that a kind of children is not declared: it works, until a child is changed or roles are enforced."""
+        if any(lister.resource.group_resource == kind.group_resource for lister in self._caches.owned):
+            return
+        with self._lock:
+            if kind in self._undeclared:
+                return
+            self._undeclared.add(kind)
+        name = f"{kind.api_version}/{kind.kind}"
+        _log.warning(
+            "%s: applies a child of the kind %s, which is not declared: its changes and its loss do not run its owner, and "
+            "`operator-kit rbac` leaves it out; add owns=[%r], or pass owned=False",
+            *(self._controller, name, name),
+        )
 
     def apply(self, prepared: Prepared, owner: Object, *, force: bool, live: bool, timeout: Callable[[], float]) -> Applied:
         """Make a child as desired.

@@ -147,6 +147,18 @@ def test_every_setting_stands_in_the_help_under_its_heading() -> None:
     assert "--workers" not in found["Options"]
 
 
+@pytest.mark.parametrize("command", ["check", "release"])
+def test_a_command_that_runs_nothing_lists_the_settings_with_a_part_in_it_and_understands_all(
+    command: str,
+) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert "--leader-election-id" in result.output
+    assert "--namespace" in result.output
+    assert "--backoff-max" not in result.output
+    refused = CliRunner().invoke(main, [command, "--backoff-max", "5s", "nowhere.py"])
+    assert refused.exit_code == ExitCode.TARGET
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -166,6 +166,25 @@ def test_drift_wakes_the_parent(world: Cluster, operator: StartOperator) -> None
         assert world.get("v1/ConfigMap", name, namespace=where)
 
 
+def test_a_kind_of_children_that_is_not_declared_is_told_once(
+    world: Cluster, operator: StartOperator, caplog: pytest.LogCaptureFixture
+) -> None:
+    def function(obj: Object, ctx: Context) -> None:
+        for name in ("one", "two"):
+            ctx.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}})
+        ctx.apply(
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "three"}, "spec": {"ports": [{"port": 80}]}}, owned=False
+        )
+        ctx.apply(config_map("near"))
+
+    world.create(team())
+    operator(teams(function, owns=["v1/ConfigMap"])).settle()
+    told = [record.getMessage() for record in caplog.records if "not declared" in record.getMessage()]
+    assert len(told) == 1
+    assert "a child of the kind v1/Secret" in told[0]
+    assert "add owns=['v1/Secret']" in told[0]
+
+
 # ------------------------------------------------------------------ children that no owner reference reaches
 
 
