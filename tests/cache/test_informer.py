@@ -15,6 +15,7 @@ from operator_kit.cache.backoff import Backoff
 from operator_kit.cache.records import encode
 from operator_kit.clock import Clock, FakeClock, Signal
 from operator_kit.codec import RawObject
+from operator_kit.errors import ConnectionFailed
 from operator_kit.objects import Resource, key_of
 
 from .conftest import CM, World, until
@@ -399,6 +400,28 @@ def test_the_next_resync_is_jittered_by_a_tenth() -> None:
     never = Informer(client, Selection(CM), settings=ReflectorSettings(resync=0), clock=Clock())
     never.reflector._listed({}, "10")
     assert never.reflector._resync_at == math.inf
+
+
+def test_the_server_is_asked_to_close_each_watch_at_another_time_and_the_client_waits_no_shorter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Client.from_kubeconfig_dict(NOWHERE)
+    asked: list[dict[str, Any]] = []
+
+    def watch(*_: object, **options: Any) -> Any:
+        asked.append(options)
+        raise ConnectionFailed("far enough")
+
+    monkeypatch.setattr(client, "watch", watch)
+    inf = Informer(client, Selection(CM), settings=ReflectorSettings(silence=1000.0), clock=Clock())
+    inf.reflector._listed({}, "10")
+    for _ in range(50):
+        with pytest.raises(ConnectionFailed, match="far enough"):
+            inf.reflector._watch()
+    seconds = [options["timeout_seconds"] for options in asked]
+    assert 300 <= min(seconds) < 360
+    assert 540 < max(seconds) <= 600
+    assert all(options["read_timeout"] >= options["timeout_seconds"] for options in asked)
 
 
 def test_nothing_would_ever_be_seen_without_a_watch_and_without_a_resync() -> None:
