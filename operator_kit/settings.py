@@ -21,6 +21,7 @@ __all__ = ["ENV_PREFIX", "Address", "Settings", "format_duration", "load", "pars
 ENV_PREFIX = "OPERATOR_KIT_"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -133,7 +134,7 @@ class Settings:
         30, "With --kube-api-qps: calls that need not wait after a time of quiet.", group=_SERVER, kind="count"
     )
 
-    namespace: tuple[str, ...] = _setting((), "Namespace to watch; repeat for more. Default: all.", group=_WATCHING, kind="list")
+    namespace: tuple[str, ...] = _setting((), "Namespace to watch; repeat for more. Default: all.", group=_WATCHING, kind="names")
     watch: bool = _setting(
         True, "Watch between lists. Without it the operator converges by lists alone.", group=_WATCHING, kind="flag"
     )
@@ -251,9 +252,13 @@ def _convert(field: dataclasses.Field[Any], value: Any, origin: str) -> Any:
             if word not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
                 raise ValueError(f"{value!r} is not true or false")
             return word in {"true", "1", "yes", "on"}
-        if kind == "list":
-            items: Iterable[Any] = value.split(",") if isinstance(value, str) else value
-            return tuple(str(item).strip() for item in items if str(item).strip())
+        if kind == "names":
+            items: Iterable[Any] = [value] if isinstance(value, str) else value
+            names = tuple(name for item in items for part in str(item).split(",") if (name := part.strip()))
+            for name in names:
+                if not _NAME.fullmatch(name):
+                    raise ValueError(f"{name!r} is not a name: lower-case letters, digits and dashes, 63 characters at most")
+            return names
         if kind == "choice":
             word = str(value).strip().lower()
             if word not in choices:

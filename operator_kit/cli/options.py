@@ -23,7 +23,7 @@ SETTINGS_OF_A_LOOK = (
 
 _C = TypeVar("_C", bound=Callable[..., Any])
 
-_METAVARS = {"duration": "DURATION", "count": "NUMBER", "number": "NUMBER", "text": "TEXT", "list": "NAME", "address": "ADDRESS"}
+_METAVARS = {"duration": "DURATION", "count": "NUMBER", "number": "NUMBER", "text": "TEXT", "names": "NAME", "address": "ADDRESS"}
 
 
 class SettingOption(click.Option):
@@ -75,7 +75,7 @@ def _option(field: dataclasses.Field[Any]) -> Callable[[_C], _C]:
     if kind == "flag":
         hint = f"{text}  [{'yes' if default else 'no'}]"
         return click.option(f"{name}/--no-{name[2:]}", field.name, cls=heading, default=None, help=hint)
-    if kind == "list":
+    if kind == "names":
         return click.option(name, field.name, cls=heading, multiple=True, metavar=_METAVARS[kind], help=hint)
     if kind == "choice":
         choices = click.Choice(field.metadata["choices"], case_sensitive=False)

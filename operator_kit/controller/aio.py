@@ -14,15 +14,16 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from operator_kit.clock import Clock
-from operator_kit.errors import DeadlineExceeded
+from operator_kit.errors import DeadlineExceeded, UsageError
 from operator_kit.threads import coroutine_stack, has_ended, thread_stack
 
-__all__ = ["AsyncRun", "LoopThread", "is_async"]
+__all__ = ["AsyncRun", "LoopThread", "awaited", "is_async"]
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 _log = logging.getLogger("operator_kit.controller")
 
 
@@ -31,6 +32,26 @@ def is_async(function: Callable[..., Any]) -> bool:
     while isinstance(function, functools.partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # an object with an async __call__
+
+
+class _Bridged(Protocol):
+    _bridge: AsyncRun
+
+
+def awaited(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Decorator for methods of asynchronous contexts, which keep their run as `_bridge`: a call that nobody awaits is an error.
+
+    Python itself only warns, some time later, and the run would count as done.
+    """
+
+    @functools.wraps(method)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> Coroutine[Any, Any, _T]:
+        coroutine = method(*args, **kwargs)
+        context: _Bridged = args[0]  # type: ignore[assignment]  # it decorates methods
+        context._bridge.made.append(coroutine)  # noqa: SLF001  # the two are one mechanism
+        return coroutine
+
+    return call
 
 
 class LoopThread:
@@ -112,6 +133,8 @@ class AsyncRun:
         self._task: asyncio.Task[Any] | None = None  # under the condition
         self._finished = False  # under the condition
         self._cancelled = False  # under the condition
+        self._forgotten = ""  # what was called and not awaited; set before `_finished`
+        self.made: list[Coroutine[Any, Any, Any]] = []  # the calls of the context; touched on the loop alone
 
     def execute(self, coroutine: Coroutine[Any, Any, _T], deadline: float | None) -> _T:
         """Run the coroutine on the loop, serve its calls on this thread, and return what it returns.
@@ -122,6 +145,7 @@ class AsyncRun:
 
         Raises:
             DeadlineExceeded: the coroutine was cancelled, by the deadline or by `cancel`.
+            UsageError: it ended well, but did not await a call of its context.
             BaseException: whatever the coroutine raised.
         """
         self._loop.call_soon_threadsafe(self._begin, coroutine)
@@ -146,6 +170,10 @@ class AsyncRun:
         error = task.exception()
         if error is not None:
             raise error
+        if self._forgotten:
+            raise UsageError(
+                f"{self._forgotten} was called and not awaited, so nothing was done: write `await ctx.{self._forgotten}(…)`"
+            )
         result: _T = task.result()
         return result
 
@@ -174,6 +202,12 @@ class AsyncRun:
         task.add_done_callback(self._end)
 
     def _end(self, _task: asyncio.Task[Any]) -> None:
+        tasks = {id(task.get_coro()) for task in asyncio.all_tasks(self._loop)}  # those that the author started end by themselves
+        for coroutine in self.made:
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED and id(coroutine) not in tasks:
+                self._forgotten = self._forgotten or str(getattr(coroutine, "__name__", coroutine))
+                coroutine.close()
+        self.made.clear()
         with self._condition:
             self._finished = True
             for _, future in self._calls:  # of tasks the author started and did not wait for

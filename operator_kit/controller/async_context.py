@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from operator_kit.controller.aio import awaited
 from operator_kit.controller.live import AsyncLiveReader
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class AsyncContext:
 
     def __init__(self, context: Context, run: AsyncRun) -> None:
         self._context = context
+        self._bridge = run
         self._call = run.call
         self.key = context.key
         self.log = context.log
@@ -36,34 +38,42 @@ class AsyncContext:
         self.fence = context.fence
         self.live = AsyncLiveReader(context.live, run)
 
+    @awaited
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
         """An object from the cache. Raises `NotFound`."""
         return await self._call(lambda: self._context.get(kind, name, namespace))
 
+    @awaited
     async def get_or_none(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """An object from the cache, or None."""
         return await self._call(lambda: self._context.get_or_none(kind, name, namespace))
 
+    @awaited
     async def list(self, kind: str, *, namespace: str | None = None, selector: str | LabelSelector = "") -> Objects:
         """Objects from the cache whose labels match."""
         return await self._call(lambda: self._context.list(kind, namespace=namespace, selector=selector))
 
+    @awaited
     async def children(self, kind: str) -> Objects:
         """The objects of a kind, from the cache, that this object owns."""
         return await self._call(lambda: self._context.children(kind))
 
+    @awaited
     async def by_index(self, kind: str, index: str, value: str) -> Objects:
         """Objects from the cache that an index holds under a value."""
         return await self._call(lambda: self._context.by_index(kind, index, value))
 
+    @awaited
     async def apply(self, desired: Mapping[str, Any], *, owned: bool = True, force: bool = True) -> Object:
         """Make a child as desired, by server-side apply, and return it as it is now."""
         return await self._call(lambda: self._context.apply(desired, owned=owned, force=force))
 
+    @awaited
     async def apply_set(self, desired: Iterable[Mapping[str, Any]], *, name: str = "children", force: bool = True) -> Objects:
         """Make the children of this object those that are desired: apply each, then delete those not desired any more."""
         return await self._call(lambda: self._context.apply_set(desired, name=name, force=force))
 
+    @awaited
     async def delete(
         self,
         target: str | Mapping[str, Any],
@@ -75,6 +85,7 @@ class AsyncContext:
         """Delete an object; one that is gone already is no error."""
         return await self._call(lambda: self._context.delete(target, name, namespace, propagation=propagation))
 
+    @awaited
     async def flush_status(self) -> None:
         """Write the status now."""
         await self._call(self._context.flush_status)

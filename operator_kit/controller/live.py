@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from operator_kit.controller.aio import AsyncRun, awaited
 from operator_kit.controller.listers import Objects
 from operator_kit.errors import Conflict, NotFound, UsageError
 from operator_kit.objects import Object, Resource, api_version_of, join_key, kind_of, name_of, namespace_of, split_key, uid_of
 
 if TYPE_CHECKING:
     from operator_kit.api import Client, Selection
-    from operator_kit.controller.aio import AsyncRun
 
 __all__ = ["AsyncLiveReader", "LiveReader", "Server", "found"]
 
@@ -120,16 +120,20 @@ class AsyncLiveReader:
 
     def __init__(self, live: LiveReader, run: AsyncRun) -> None:
         self._live = live
+        self._bridge = run
         self._call = run.call
 
+    @awaited
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
         """An object. Raises `NotFound`."""
         return await self._call(lambda: self._live.get(kind, name, namespace))
 
+    @awaited
     async def get_or_none(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """An object, or None."""
         return await self._call(lambda: self._live.get_or_none(kind, name, namespace))
 
+    @awaited
     async def list(self, kind: str, *, namespace: str | None = None, selector: str = "") -> Objects:
         """The objects whose labels match."""
         return await self._call(lambda: self._live.list(kind, namespace=namespace, selector=selector))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.clock import Clock, Signal
-from operator_kit.controller.aio import AsyncRun, LoopThread, is_async
+from operator_kit.controller.aio import AsyncRun, LoopThread, awaited, is_async
 from operator_kit.controller.live import AsyncLiveReader, LiveReader, Server
 from operator_kit.controller.stopping import Stopping, time_left
 from operator_kit.errors import UsageError
@@ -125,6 +125,7 @@ class AsyncTaskContext:
 
     def __init__(self, context: TaskContext, run: AsyncRun) -> None:
         self._context = context
+        self._bridge = run
         self._call = run.call
         self.log = context.log
         self.attempt = context.attempt
@@ -133,10 +134,12 @@ class AsyncTaskContext:
         self.fence = context.fence
         self.live = AsyncLiveReader(context.live, run)
 
+    @awaited
     async def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:
         """Make an object as desired, by server-side apply, and return it as it is now."""
         return await self._call(lambda: self._context.apply(desired, force=force))
 
+    @awaited
     async def delete(
         self,
         target: str | Mapping[str, Any],

@@ -193,3 +193,34 @@ def test_a_coroutine_that_ends_the_process_ends_only_its_run(bench: Make) -> Non
     while "default/child" not in {key for _, key in one.client.objects}:
         one.reconcile("")  # the bad one comes again and again meanwhile
     assert set(one.controller.errors()) == {"default/bad"}
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda ctx: ctx.apply(CHILD), "apply"),
+        (lambda ctx: ctx.get_or_none("v1/ConfigMap", "child"), "get_or_none"),
+        (lambda ctx: ctx.live.list("v1/ConfigMap"), "list"),
+        (lambda ctx: ctx.flush_status(), "flush_status"),
+    ],
+)
+def test_a_call_that_is_not_awaited_fails_the_run_and_says_which(bench: Make, call: Callable[[Any], Any], name: str) -> None:
+    async def function(obj: Object, ctx: AsyncContext) -> None:
+        call(ctx)
+
+    one = bench(function, owns=["v1/ConfigMap"])
+    one.have(foo())
+    one.reconcile()
+    assert f"{name} was called and not awaited" in one.controller.errors()["default/a"]
+
+
+def test_a_task_that_was_started_and_not_waited_for_is_the_authors_affair(bench: Make) -> None:
+    started: list[asyncio.Task[Any]] = []
+
+    async def function(obj: Object, ctx: AsyncContext) -> None:
+        started.append(asyncio.create_task(ctx.get_or_none("v1/ConfigMap", "child")))
+
+    one = bench(function, owns=["v1/ConfigMap"])
+    one.have(foo())
+    one.reconcile()
+    assert one.controller.errors() == {}

@@ -144,3 +144,9 @@ def test_an_address_can_be_off(text: object) -> None:
 def test_what_is_no_address_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not an address"):
         parse_address(text)
+
+
+@pytest.mark.parametrize("name", ["A B", "Team", "team_a", "-a", "a" * 64])
+def test_a_namespace_that_cannot_be_one_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"setting namespace from --namespace: .* is not a name"):
+        load(flags={"namespace": ("good,team-a", name)})
