@@ -29,6 +29,7 @@ from operator_kit.settings import Address
 __all__ = ["Endpoint", "EndpointError"]
 
 LIMIT = 32
+_ROOM_SECONDS = 1.0  # how long a newcomer is left in the listener's queue while those that were cut go
 _ACCEPT_PAUSE = 0.2  # seconds without accepting when the process has no descriptors left
 
 _log = logging.getLogger("operator_kit.endpoint")
@@ -65,7 +66,7 @@ class Endpoint:
         self.clock = clock or Clock()
         self.tls = tls
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()  # notified when a connection has ended, and by `stop`
         self._connections: dict[threading.Thread, Connection] = {}  # under the lock
         self._listener: socket.socket | None = None
         self._stop = Signal(self.clock)
@@ -105,6 +106,8 @@ class Endpoint:
         """Give the address back; answers that are being made may be finished. Returns whether every thread has ended in time."""
         deadline = self.clock.monotonic() + timeout
         self._stop.set()
+        with self._lock:
+            self._lock.notify_all()
         if self._wake is not None:
             self._wake[1].close()
         if self._thread is not None:
@@ -142,7 +145,17 @@ class Endpoint:
                 if any(key.fileobj is listener for key, _ in selector.select()) and not self._stop.is_set():
                     self._accept(listener)
 
+    def _wait_for_room(self) -> None:
+        """Those that were cut are about to go: on a busy machine that takes a moment, and a newcomer must not pay for it."""
+        deadline = self.clock.monotonic() + _ROOM_SECONDS
+        with self._lock:
+            while len(self._connections) >= 2 * self._limit and not self._stop.is_set():
+                if self.clock.monotonic() >= deadline:
+                    return
+                self.clock.wait_until(self._lock, deadline)
+
     def _accept(self, listener: socket.socket) -> None:
+        self._wait_for_room()
         try:
             peer, name = listener.accept()
         except BlockingIOError:
@@ -188,6 +201,7 @@ class Endpoint:
             connection.close()
             with self._lock:
                 self._connections.pop(threading.current_thread(), None)
+                self._lock.notify_all()
 
     def route(self, path: str) -> Route | None:
         """Who answers for a path."""

@@ -190,7 +190,8 @@ def test_a_refusal_carries_the_servers_reason_and_the_request_in_one_line(
     with pytest.raises(kind) as caught:
         client.get(CM, "a", "default", retries=False)
     assert caught.value.causes == causes
-    assert str(caught.value) == f"it will not do ({code} {reason}, GET /api/v1/namespaces/default/configmaps/a)"
+    said = f"{code} {reason}".rstrip()
+    assert str(caught.value) == f"it will not do ({said}, GET /api/v1/namespaces/default/configmaps/a)"
 
 
 def test_a_proxys_html_is_an_error_with_its_text(serve: Serve) -> None:

@@ -8,14 +8,14 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operator_kit.manager import connection as module
-from operator_kit.manager.connection import Request, Response, Route
+from operator_kit.manager.connection import Connection, Request, Response, Route
 from operator_kit.manager.endpoint import Endpoint, EndpointError
 from operator_kit.settings import Address
 from tests.processes import eventually
@@ -206,12 +206,29 @@ def test_who_does_not_read_its_answer_is_let_go_in_time(serve: Serve, monkeypatc
 
 def test_a_crowd_of_waiting_connections_keeps_nobody_from_an_answer(serve: Serve) -> None:
     endpoint = serve(limit=4)
-    crowd = [raw(endpoint, b"GET /hello HTTP/1.1\r\nx:") for _ in range(30)]
-    for _ in range(10):
+    with ExitStack() as crowd:
+        for _ in range(30):
+            crowd.enter_context(raw(endpoint, b"GET /hello HTTP/1.1\r\nx:"))
+        for _ in range(10):
+            assert get(endpoint, "/hello")[0] == 200
+        eventually(lambda: threads(endpoint) <= 5, "the crowd has been thinned")
+
+
+def test_a_newcomer_waits_for_those_that_were_cut_to_go(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = threading.Event()
+    close = Connection.close
+
+    def close_late(connection: Connection) -> None:
+        if connection.was_cut:
+            slow.wait(0.3)
+        close(connection)
+
+    monkeypatch.setattr(Connection, "close", close_late)
+    endpoint = serve(limit=2)
+    with ExitStack() as crowd:
+        for _ in range(6):
+            crowd.enter_context(raw(endpoint, b"GET /hello HTTP/1.1\r\nx:"))
         assert get(endpoint, "/hello")[0] == 200
-    eventually(lambda: threads(endpoint) <= 5, "the crowd has been thinned")
-    for peer in crowd:
-        peer.close()
 
 
 def test_the_place_of_a_newcomer_is_taken_from_the_peer_that_has_most() -> None:
