@@ -29,6 +29,7 @@ _FILES = {
     "README.md": "README.md",
     "Makefile": "Makefile",
     "pyproject.toml": "pyproject.toml",
+    "requirements.txt": "requirements.txt",
     "gitignore": ".gitignore",
     "Dockerfile": "Dockerfile",
     "dockerignore": ".dockerignore",

@@ -120,3 +120,10 @@ def test_nothing_that_is_there_is_written_over(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not empty; give the name of a new directory"):
         write_project(Project.of("bookshop"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+
+
+def test_what_its_code_needs_besides_has_one_place(project: Path) -> None:
+    assert "COPY requirements.txt" in (project / "Dockerfile").read_text("utf-8")
+    assert "!requirements.txt" in (project / ".dockerignore").read_text("utf-8")
+    shown = run_in(project, "make", "-n", "test")
+    assert "pytest --requirement requirements.txt" in shown.stdout
