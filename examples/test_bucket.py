@@ -6,7 +6,7 @@ import bucket_typed
 import pytest
 from storage import StandIn
 
-from operator_kit.testing import assert_condition, assert_event
+from operator_kit.testing import assert_condition
 
 PHOTOS = "bucket/photos.yaml"
 
@@ -59,12 +59,12 @@ def test_a_status_that_is_lost_makes_no_second_bucket(cluster, operator, target,
     assert len(provider.buckets) == 1
 
 
-def test_a_provider_that_is_busy_is_asked_again(cluster, operator, target, provider, events_of):
+def test_a_provider_that_is_busy_is_asked_again(cluster, operator, target, provider):
     provider.busy = True
     cluster.load(PHOTOS)
     operator(target)
     cluster.wait("Bucket", "photos", lambda obj: assert_condition(obj, "Reconciled", False, message="provider is busy"))
-    assert_event(events_of("Bucket", "photos"), reason="TemporaryError", type_="Warning", message="maintenance")
+    cluster.wait_event("Bucket", "photos", reason="TemporaryError", type_="Warning", message="maintenance")
     provider.busy = False
     cluster.wait("Bucket", "photos", ready)
 

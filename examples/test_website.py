@@ -3,7 +3,7 @@
 import pytest
 import website_typed
 
-from operator_kit.testing import NotSettled, assert_condition, assert_event, assert_object
+from operator_kit.testing import assert_condition, assert_object
 
 
 @pytest.fixture(params=["website.py", "website_typed.py"])
@@ -39,13 +39,12 @@ def test_a_site_becomes_available_with_its_pods(cluster, operator, target):
     cluster.wait("Website", "blog", lambda site: assert_condition(site, "Available", True, reason="PodsReady"))
 
 
-def test_a_page_that_is_missing_is_told_and_waited_for(cluster, operator, target, events_of):
+def test_a_page_that_is_missing_is_told_and_waited_for(cluster, operator, target):
     cluster.load("website/broken.yaml")
     running = operator(target)
     site = cluster.wait("Website", "broken", lambda site: assert_condition(site, "Available", False, reason="PageMissing"))
-    with pytest.raises(NotSettled, match=r"the ConfigMap front-page .* does not exist"):
-        running.settle(timeout=0.5)
-    assert_event(events_of(site), reason="TemporaryError", type_="Warning", message="front-page")
+    running.wait_failing(r"broken: .*the ConfigMap front-page .* does not exist")
+    cluster.wait_event(site, reason="TemporaryError", type_="Warning", message="front-page")
 
     cluster.load(
         {

@@ -15,7 +15,7 @@ from operator_kit.clock import Clock
 from operator_kit.codec import clone
 from operator_kit.errors import AlreadyExists, Conflict, KindNotFound, NotFound
 from operator_kit.objects import Object, Resource, describe, gvk_of, kind_of, name_of, namespace_of, resource_version_of, uid_of
-from operator_kit.testing.assertions import differences
+from operator_kit.testing.assertions import assert_event, differences
 from operator_kit.testing.documents import Source, read_objects
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Cluster:
     def events_of(self, about: Mapping[str, Any] | str, name: str = "", *, namespace: str | None = None) -> Sequence[Object]:
         """The Events about an object (or a kind and a name), oldest first: for `assert_event`.
 
-        An operator writes its Events soon after the fact: call its `settle()` first.
+        An operator writes its Events soon after the fact: call its `settle()` first, or wait for the Event with `wait_event`.
         """
         if isinstance(about, str):
             resource, uid = self._resource(about), ""
@@ -167,6 +167,42 @@ class Cluster:
             return None, "nobody deleted it" if not deleting else f"it still exists, held by the finalizers {holding}"
 
         self._until(look, f"{kind} {name}", timeout)
+
+    def wait_event(
+        self,
+        about: Mapping[str, Any] | str,
+        name: str = "",
+        *,
+        reason: str,
+        type_: str | None = None,
+        message: str | None = None,
+        namespace: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        """Wait for an Event about an object (or a kind and a name): an operator writes it a moment after the status.
+
+        Args:
+            about: the object, or its kind.
+            name: its name, beside a kind.
+            reason: the Event's reason.
+            type_: `"Normal"` or `"Warning"`.
+            message: what the Event's text contains.
+            namespace: the object's namespace, beside a kind.
+            timeout: seconds.
+
+        Raises:
+            AssertionError: there was none in time; the message lists those that are there.
+        """
+        __tracebackhide__ = True
+
+        def look() -> tuple[Object | None, str]:
+            try:
+                assert_event(self.events_of(about, name, namespace=namespace), reason=reason, type_=type_, message=message)
+            except AssertionError as exc:
+                return None, str(exc)
+            return None, ""
+
+        self._until(look, describe(about) if not isinstance(about, str) else f"{about} {name}", timeout)
 
     def _until(self, look: Callable[[], tuple[Object | None, str]], what: str, timeout: float) -> Object | None:
         __tracebackhide__ = True

@@ -7,6 +7,7 @@ in has become keys, and then looks whether anything is queued, running, backing 
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -193,13 +194,43 @@ class RunningOperator:
             self._clock.sleep(pause)
             pause = min(_LONGEST_LOOK, pause * 1.5)
 
-    def _unsettled(self) -> str:
-        """What is left to do; empty when nothing is."""
+    def wait_failing(self, pattern: str, timeout: float = 10.0) -> None:
+        """Wait until a key's last run has failed so: for what an operator does not settle over until somebody mends it.
+
+        Args:
+            pattern: a regular expression that is found in the line `reconciler: namespace/name: error`.
+            timeout: seconds, in real time.
+
+        Raises:
+            AssertionError: no key failed so in time; the message lists the errors there are.
+            OperatorKitError: the operator has ended by itself, for this reason.
+        """
+        __tracebackhide__ = True
+        deadline = self._clock.monotonic() + timeout
+        while True:
+            self._raise_if_ended()
+            failed = [
+                f"{controller.name}: {key}: {error}"
+                for controller in self.manager.controllers
+                for key, error in controller.errors().items()
+            ]
+            if any(re.search(pattern, line) for line in failed):
+                return
+            if self._clock.monotonic() >= deadline:
+                shown = "\n".join(f"  {line}" for line in failed[:_SHOWN]) or "  none has failed"
+                raise AssertionError(f"after {timeout:g} s no key has failed with {pattern!r}\n{shown}")
+            self._clock.sleep(_LONGEST_LOOK)
+
+    def _raise_if_ended(self) -> None:
         if not self._thread.is_alive():
             if self._error is not None:
                 error, self._error = self._error, None
                 raise error
             raise NotSettled(f"the operator has ended already: {self._code!r}")
+
+    def _unsettled(self) -> str:
+        """What is left to do; empty when nothing is."""
+        self._raise_if_ended()
         manager = self.manager
         if not manager.started():
             if self._fake is not None:

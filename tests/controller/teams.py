@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from operator_kit import Registry
-from operator_kit.clock import Clock
 from operator_kit.objects import Object
-from operator_kit.testing import RunningOperator
-
-_CLOCK = Clock()
 
 FINALIZER = "example.com/team"
 OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -62,14 +57,3 @@ def teams(function: Callable[..., Any], *, cleanup: Callable[..., Any] | None = 
     if cleanup is not None:
         made.cleanup(cleanup)
     return registry
-
-
-def wait_failing(running: RunningOperator, pattern: str) -> None:
-    """Wait until a key of the operator has failed with an error in which the pattern is found."""
-    deadline = _CLOCK.monotonic() + 20
-    while True:
-        errors = [error for controller in running.manager.controllers for error in controller.errors().values()]
-        if any(re.search(pattern, error) for error in errors):
-            return
-        assert _CLOCK.monotonic() < deadline, f"no key has failed with {pattern!r}; {errors or 'none has failed'}"
-        _CLOCK.sleep(0.01)

@@ -24,7 +24,6 @@ from operator_kit.testing import (
     RunningOperator,
     StartOperator,
     assert_condition,
-    assert_event,
     assert_object,
 )
 from tests.controller.teams import config_map, crd, team, teams
@@ -70,7 +69,8 @@ def unharmed(world: Cluster, writes: OperatorWrites) -> None:
 def failing(running: RunningOperator, error: str, *, timeout: float = 0.5) -> None:
     """The operator does not come to rest, because red fails like this; and it does not hammer the server."""
     before = running.requests
-    with pytest.raises(NotSettled, match=rf"(?s)default/red .*{error}"):
+    running.wait_failing(rf"(?s)default/red: .*{error}", timeout=20)
+    with pytest.raises(NotSettled, match="default/red "):
         running.settle(timeout)
     assert running.requests - before < 60
 
@@ -78,9 +78,8 @@ def failing(running: RunningOperator, error: str, *, timeout: float = 0.5) -> No
 def told(world: Cluster, reason: str, message: str) -> None:
     """Red says what is wrong with it, in a condition and an Event."""
     red = world.wait("Team", "red", lambda red: assert_condition(red, "Reconciled", False, reason=reason, message=message))
-    events = world.events_of(red)
-    assert_event(events, reason=reason, type_="Warning", message=message)
-    assert len(events) < 5
+    world.wait_event(red, reason=reason, type_="Warning", message=message)
+    assert len(world.events_of(red)) < 5
 
 
 def test_one_that_raises_at_once(world: Cluster, operator: StartOperator, writes: OperatorWrites) -> None:

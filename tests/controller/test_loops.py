@@ -12,7 +12,7 @@ from operator_kit.errors import PermanentError
 from operator_kit.objects import Object
 from operator_kit.testing import Cluster, OperatorWrites, RunningOperator, StartOperator, assert_event, assert_object
 from tests.controller.fakes import CONFIG_MAP
-from tests.controller.teams import config_map, crd, team, teams, wait_failing
+from tests.controller.teams import config_map, crd, team, teams
 from tests.processes import eventually
 
 KEY = "default/a"
@@ -206,7 +206,7 @@ def test_an_apply_that_is_refused_is_an_error_each_time_and_no_loop(
     running = operator(teams(function, owns=["v1/ConfigMap"], backoff=("1ms", "20ms"))).settle()
     world.patch("Team", "red", {"spec": {"bad": True}})
     eventually(lambda: attempts[-1] > 2 * REPAIRS, "enough attempts, and none that succeeded in between", every=0.01)
-    wait_failing(running, "Invalid")
+    running.wait_failing("Invalid")
     assert "again and again" not in caplog.text
     world.patch("Team", "red", {"spec": {"bad": False}})
     running.settle()
@@ -254,7 +254,7 @@ def test_a_controller_that_applies_a_child_in_two_forms_is_told_so(world: Cluste
 
     world.create(team())
     running = operator(teams(function, owns=["v1/ConfigMap"]))
-    wait_failing(running, "ConfigMap default/a is applied twice in one run, and differently")
+    running.wait_failing("ConfigMap default/a is applied twice in one run, and differently")
     assert_object(world.get("v1/ConfigMap", "a"), {"data": {"made": "by operator-kit"}})
 
 

@@ -16,10 +16,9 @@ from operator_kit.testing import (
     OperatorWrites,
     StartOperator,
     assert_condition,
-    assert_event,
     assert_object,
 )
-from tests.controller.teams import FINALIZER, config_map, crd, namespace, team, teams, wait_failing
+from tests.controller.teams import FINALIZER, config_map, crd, namespace, team, teams
 
 
 @pytest.fixture
@@ -73,11 +72,11 @@ def test_what_another_controls_is_refused_by_name_and_left_as_it_is(
     before = world.create(child)
     made = world.create(team())
     running = operator(teams(one_child, owns=["v1/ConfigMap"]))
-    wait_failing(running, r"ConfigMap default/child is controlled by ConfigMap rival \(v1\) and is left alone")
+    running.wait_failing(r"ConfigMap default/child is controlled by ConfigMap rival \(v1\) and is left alone")
     assert world.get("v1/ConfigMap", "child") == before
     assert [line for line in writes.take() if "configmaps" in line] == []
     assert_condition(world.get("Team", "red"), "Reconciled", False, reason="AlreadyOwned")
-    assert_event(world.events_of(made), reason="AlreadyOwned", message="controlled by ConfigMap rival")
+    world.wait_event(made, reason="AlreadyOwned", message="controlled by ConfigMap rival")
 
 
 def test_what_another_controls_may_be_changed_without_owning_it(world: Cluster, operator: StartOperator) -> None:
@@ -120,7 +119,7 @@ def test_an_owner_made_anew_under_its_name_waits_for_the_child_of_the_former_one
     left = world.create(child)
     world.create(team())
     running = operator(teams(one_child, owns=["v1/ConfigMap"]))
-    wait_failing(running, "belongs to a former Team red and is about to be collected")
+    running.wait_failing("belongs to a former Team red and is about to be collected")
     world.patch("v1/ConfigMap", "child", {"metadata": {"finalizers": None}})
     running.settle()
     found = world.get("v1/ConfigMap", "child")
@@ -275,7 +274,7 @@ def test_the_owner_stays_while_they_cannot_be_deleted(world: Cluster, operator: 
     running = operator(teams(child_elsewhere, **ELSEWHERE)).settle()
     with faults.during("status", verb="delete", resource="configmaps", code=403):
         world.delete("Team", "red")
-        wait_failing(running, "Forbidden")
+        running.wait_failing("Forbidden")
         found = world.get("Team", "red")
         assert found is not None
         assert found["metadata"]["finalizers"] == [FINALIZER]
@@ -307,7 +306,7 @@ def test_what_another_owner_has_by_label_is_refused_by_name(world: Cluster, oper
     world.create(team("blue"))
     running = operator(teams(child_elsewhere, **ELSEWHERE)).settle()
     world.create(team("red"))
-    wait_failing(running, "ConfigMap elsewhere/child belongs to Team default/blue and is left alone")
+    running.wait_failing("ConfigMap elsewhere/child belongs to Team default/blue and is left alone")
     world.delete("Team", "blue")
     running.settle()
     assert_object(
@@ -345,7 +344,7 @@ def test_a_label_that_was_copied_makes_nobody_a_child(world: Cluster, operator: 
 def test_a_namespace_that_is_not_watched_is_no_place_for_a_child(world: Cluster, operator: StartOperator) -> None:
     world.create(team())
     running = operator(teams(child_elsewhere, **ELSEWHERE), namespace=["default"])
-    wait_failing(running, r"does not see the namespace elsewhere.*give it with --namespace")
+    running.wait_failing(r"does not see the namespace elsewhere.*give it with --namespace")
 
 
 def test_no_child_by_label_is_made_for_an_owner_that_is_being_deleted(world: Cluster, operator: StartOperator) -> None:

@@ -13,7 +13,7 @@ from operator_kit.errors import UsageError
 from operator_kit.objects import Object, Resource
 from operator_kit.testing import Cluster, OperatorFaults, OperatorWrites, StartOperator, assert_event, assert_object
 from tests.controller.fakes import CONFIG_MAP, DEPLOYMENT, FOO, NAMESPACE, SECRET
-from tests.controller.teams import config_map, crd, team, teams, wait_failing
+from tests.controller.teams import config_map, crd, team, teams
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_an_operator_that_died_between_applying_and_deleting_is_made_good(
     first = operator(teams(members, **OWNS)).settle()
     with faults.during("status", verb="delete", code=500):
         world.patch("Team", "red", {"spec": {"members": ["b", "c"]}})
-        wait_failing(first, "ServerError")
+        first.wait_failing("ServerError")
         assert names(world) == ["a", "b", "c"]
         first.stop()
     operator(teams(members, **OWNS)).settle()
@@ -120,7 +120,7 @@ def test_nothing_is_deleted_unless_everything_was_applied(world: Cluster, operat
     world.create(team(members=["a"]))
     running = operator(teams(function, **OWNS)).settle()
     world.patch("Team", "red", {"spec": {"members": ["bad", "c"]}})
-    wait_failing(running, "Invalid")
+    running.wait_failing("Invalid")
     assert names(world) == ["a"]
     world.patch("Team", "red", {"spec": {"members": ["c"]}})
     running.settle()

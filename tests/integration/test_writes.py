@@ -16,7 +16,7 @@ from operator_kit.clock import Clock, FakeClock
 from operator_kit.controller.status import condition_of
 from operator_kit.objects import Object
 from operator_kit.testing import Cluster, OperatorWrites, RunningOperator, StartOperator, assert_condition, assert_object
-from tests.controller.teams import config_map, crd, namespace, team, teams, wait_failing
+from tests.controller.teams import config_map, crd, namespace, team, teams
 from tests.processes import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -169,7 +169,7 @@ def test_a_run_writes_the_status_once_whatever_comes_of_it(
     world.create(team())
     running = operator(teams(function), backoff_max="20ms")
     if isinstance(outcome, Exception):
-        wait_failing(running, str(outcome))
+        running.wait_failing(str(outcome))
         if isinstance(outcome, ValueError):
             wait_runs(running, 5)  # failing again in the same way is nothing new
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 
 from operator_kit import PermanentError, Registry, Result, TemporaryError
+from operator_kit.clock import Clock
 from operator_kit.errors import AmbiguousKind, ConfigError, KindNotFound, UsageError
 from operator_kit.testing import (
     Cluster,
     FakeClock,
     NotSettled,
     OperatorFaults,
+    RunningOperator,
     StartOperator,
     assert_condition,
     assert_event,
@@ -37,6 +40,18 @@ def sites(cluster: Cluster) -> Cluster:
 
 def site(name: str, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": "example.com/v1", "kind": "Website", "metadata": {"name": name}, "spec": {"html": name, **spec}}
+
+
+def unsettled(running: RunningOperator, pattern: str) -> None:
+    """Settle does not end well, and says so, at the latest when the operator has had the time to come that far."""
+    clock = Clock()
+    deadline = clock.monotonic() + 20
+    while True:
+        with pytest.raises(NotSettled) as said:
+            running.settle(timeout=0.3)
+        if re.search(pattern, str(said.value)):
+            return
+        assert clock.monotonic() < deadline, f"no {pattern!r} in {said.value}"
 
 
 # ------------------------------------------------------------------ settling
@@ -66,11 +81,10 @@ def test_settle_waits_for_children_that_others_changed(sites: Cluster, operator:
 def test_a_key_that_fails_is_named_with_its_error(sites: Cluster, operator: StartOperator) -> None:
     sites.load(WEBSITE / "broken.yaml")
     running = operator(OPERATOR)
-    with pytest.raises(NotSettled, match=r"website: default/broken .* the ConfigMap front-page with a key index.html"):
-        running.settle(timeout=0.4)
+    unsettled(running, r"website: default/broken .* the ConfigMap front-page with a key index.html")
     site = sites.get("Website", "broken")
     assert_condition(site, "Available", False, reason="PageMissing")
-    assert_event(sites.events_of(site), reason="TemporaryError", type_="Warning", message="front-page")
+    sites.wait_event(site, reason="TemporaryError", type_="Warning", message="front-page")
     sites.load(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: front-page, labels: {example.com/site: broken}}\ndata: {index.html: hi}"
     )
@@ -87,8 +101,7 @@ def test_a_key_that_runs_on_is_named(sites: Cluster, operator: StartOperator) ->
     sites.load(site("blog"))
     running = operator(registry)
     try:
-        with pytest.raises(NotSettled, match=r"website: default/blog has been running for 0\.\d+ s"):
-            running.settle(timeout=0.3)
+        unsettled(running, r"website: default/blog has been running for \d+\.\d+ s")
     finally:
         go_on.set()
     running.settle()
@@ -96,8 +109,7 @@ def test_a_key_that_runs_on_is_named(sites: Cluster, operator: StartOperator) ->
 
 def test_a_kind_that_is_missing_is_named_and_found_when_it_appears(cluster: Cluster, operator: StartOperator) -> None:
     running = operator(OPERATOR)
-    with pytest.raises(NotSettled, match=r"no kind Website.*CustomResourceDefinition installed\?\n  website has not started"):
-        running.settle(timeout=0.3)
+    unsettled(running, r"no kind Website.*CustomResourceDefinition installed\?\n  website has not started")
     cluster.load(WEBSITE / "crd.yaml")
     running.settle(timeout=20)
 
@@ -107,8 +119,7 @@ def test_a_cache_that_cannot_sync_is_named_with_its_problem(
 ) -> None:
     faults.add("status", verb="list", resource="services", code=403)
     running = operator(OPERATOR)
-    with pytest.raises(NotSettled, match=r"(?s)not allowed to list and watch services.*the cache of v1/Service is not synced"):
-        running.settle(timeout=0.5)
+    unsettled(running, r"(?s)not allowed to list and watch services.*the cache of v1/Service is not synced")
     faults.clear()
     running.settle()
 
@@ -119,8 +130,7 @@ def test_a_cache_that_is_behind_is_named_with_what_it_lacks(
     faults.add("drop", verb="watch", resource="websites.example.com")
     running = operator(OPERATOR).settle()
     sites.load(site("late"))
-    with pytest.raises(NotSettled, match=r"the cache of websites\.example\.com is behind .*default/late is missing"):
-        running.settle(timeout=0.6)
+    unsettled(running, r"the cache of websites\.example\.com is behind .*default/late is missing")
 
 
 def test_an_error_that_ends_the_operator_is_raised_by_settle(cluster: Cluster, operator: StartOperator) -> None:
@@ -322,16 +332,14 @@ def test_faults_strike_the_operator_and_not_the_test(sites: Cluster, operator: S
     sites.load(site("blog"))
     assert faults.struck(number) == 0
     running = operator(OPERATOR)
-    with pytest.raises(NotSettled):
-        running.settle(timeout=0.3)
+    unsettled(running, "503")
     assert faults.struck(number) > 0
     assert faults.in_force()[0]["code"] == 503
     assert faults.remove(number)
     running.settle(timeout=20)
     with faults.during("close", verb="patch") as number:
         sites.load(site("shop"))
-        with pytest.raises(NotSettled, match=r"shop .*ConnectionFailed"):
-            running.settle(timeout=0.5)
+        unsettled(running, r"shop .*ConnectionFailed")
     running.settle()
     assert sites.get("Deployment", "shop")
 
@@ -371,5 +379,40 @@ def test_a_permanent_failure_is_settled_and_told(sites: Cluster, operator: Start
     running = operator(registry).settle()
     assert_event(sites.events_of("Website", "blog"), reason="PermanentError", message="no such page")
     sites.load(site("blog", html="slow"))
-    with pytest.raises(NotSettled, match=r"default/blog .*soon"):
-        running.settle(timeout=0.3)
+    unsettled(running, r"default/blog .*soon")
+
+
+# ------------------------------------------------------------------ waiting for what is told
+
+
+def test_an_event_that_comes_later_is_waited_for_and_a_missing_one_is_told_with_those_there_are(
+    sites: Cluster, operator: StartOperator
+) -> None:
+    registry, go_on = Registry(), threading.Event()
+
+    @registry.reconciler("Website")
+    def tells(site: dict[str, Any], ctx: Any) -> None:
+        go_on.wait(10)
+        ctx.event("Told", "at last")
+
+    [blog] = sites.load(site("blog"))
+    running = operator(registry)
+    with pytest.raises(AssertionError, match=r"Website default/blog: after 0.1 s no Event Normal Told; there are\n  none"):
+        sites.wait_event(blog, reason="Told", type_="Normal", timeout=0.1)
+    go_on.set()
+    sites.wait_event("Website", "blog", reason="Told", message="at last")
+    with pytest.raises(AssertionError, match=r"no Event Other; there are\n  Normal Told about Website blog: at last"):
+        sites.wait_event(blog, reason="Other", timeout=0.1)
+    running.settle()
+
+
+def test_a_failure_is_waited_for_and_another_one_is_told_instead(sites: Cluster, operator: StartOperator) -> None:
+    sites.load(WEBSITE / "broken.yaml")
+    running = operator(OPERATOR)
+    running.wait_failing(r"website: default/broken: .*front-page")
+    with pytest.raises(AssertionError, match=r"(?s)no key has failed with 'flood'\n  website: default/broken: .*front-page"):
+        running.wait_failing("flood", timeout=0.1)
+    sites.delete("Website", "broken")
+    running.settle()
+    with pytest.raises(AssertionError, match="none has failed"):
+        running.wait_failing("broken", timeout=0)
