@@ -5,8 +5,9 @@ Recording never blocks and never fails a reconcile: events go through a bounded 
 goes up, patched at the second time, then at most every `SERIES_PATCH_EVERY` seconds. A series that is quiet for
 `SERIES_ENDS_AFTER` seconds is over. Events that differ in the note alone are one series too from the eleventh in ten minutes on:
 a message with a time in it is no news each time. New events of one object are limited by a token bucket (client-go's numbers: 25
-at once, then one in five minutes). While the server does not answer, or the client-side rate limit has no turn for it, an event
-is tried again, up to twelve times; what is refused is logged and dropped: events are for people, never for programs.
+at once, then one in five minutes). What the server could not take, or the client-side rate limit had no turn for, is tried again
+at times of its own, twelve times at most, and holds up no other. What is refused is logged and dropped: events are for people,
+never for programs.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ SIMILAR_WINDOW = 600.0
 COMBINED = "(combined from similar events)"
 NOTE_LIMIT = 1024
 TRIES = 12
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two tries
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two tries of one event
+OUTAGE_PAUSE = 0.5  # seconds without any try, from the second failure in a row: then it is not the event, it is the server
 CALL_TIMEOUT = 10.0
 
 _PASSING = (ConnectionFailed, ServerError, TooManyRequests, RateLimited, DeadlineExceeded)  # what another try may not meet
@@ -109,6 +111,10 @@ class _Occurrence:
     note: str = ""  # instead of the identity's, for similar events
     name: str = ""  # of the event object, once a try to write it was made
     tries: int = 0
+    due: float = 0.0  # when it is tried again
+    count: int = 1  # with those that came while it was to be tried again
+    last: float = 0.0
+    last_wall: datetime | None = field(default=None, compare=False)
 
 
 class EventRecorder:
@@ -127,7 +133,8 @@ class EventRecorder:
         self._clock = clock or Clock()
         self._instance = (instance or f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}")[:128]
         self._condition = threading.Condition()
-        self._waiting: deque[_Occurrence] = deque()  # under the condition
+        self._waiting: deque[_Occurrence] = deque()  # under the condition; not tried yet
+        self._again: OrderedDict[_Identity, _Occurrence] = OrderedDict()  # under the condition; tried, in vain so far
         self._stopping = False  # under the condition
         self._deadline: float | None = None  # set once, by stop
         self._busy = False  # under the condition
@@ -136,7 +143,9 @@ class EventRecorder:
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._similar: OrderedDict[_Identity, _Similar] = OrderedDict()
-        self._pause_until = 0.0  # only the recorder's thread touches it
+        self._failures = 0  # in a row; only the recorder's thread touches it, and the next two
+        self._pause_until = 0.0
+        self._new_turn = True  # by turns: what is new, and what is tried again
         self._serial = 0
         self._refused: set[str] = set()
 
@@ -161,7 +170,7 @@ class EventRecorder:
             self._clock.now(),
         )
         with self._condition:
-            if self._stopping or len(self._waiting) >= QUEUE_LIMIT:
+            if self._stopping or len(self._waiting) + len(self._again) >= QUEUE_LIMIT:
                 self._dropped += 1
                 return
             self._waiting.append(occurrence)
@@ -195,20 +204,19 @@ class EventRecorder:
     def idle(self) -> bool:
         """Whether everything recorded so far is written (or dropped)."""
         with self._condition:
-            return not self._waiting and not self._busy
+            return not self._waiting and not self._again and not self._busy
 
     def _run(self) -> None:
         while True:
             with self._condition:
-                while not self._stopping and (not self._waiting or self._pause() > 0):
-                    waits = [wait for wait in (self._until_next_patch(), self._pause() or None) if wait is not None]
+                while not self._stopping and self._until_next() != 0:
+                    waits = [wait for wait in (self._until_next_patch(), self._until_next()) if wait is not None]
                     self._clock.wait(self._condition, min(waits, default=None))
                     if self._until_next_patch() == 0:
                         break
-                if self._stopping and (not self._waiting or self._time_left() <= 0):
+                if self._stopping and (self._until_next() is None or self._time_left() <= 0):
                     break
-                paused = self._pause() > 0 and not self._stopping
-                occurrence = self._waiting.popleft() if self._waiting and not paused else None
+                occurrence = self._next()
                 self._busy = occurrence is not None
                 dropped, self._dropped = self._dropped, 0
             try:
@@ -231,9 +239,22 @@ class EventRecorder:
             return self._timeout
         return min(self._timeout, self._deadline - self._clock.monotonic())
 
-    def _pause(self) -> float:
-        """Seconds until an event that could not be written is tried again."""
-        return max(0.0, self._pause_until - self._clock.monotonic())
+    def _until_next(self) -> float | None:
+        """Seconds until an event is to be written; None when there is none. Under the condition."""
+        due = self._pause_until if self._waiting else min((each.due for each in self._again.values()), default=None)
+        return None if due is None else max(0.0, max(due, self._pause_until) - self._clock.monotonic())
+
+    def _next(self) -> _Occurrence | None:
+        """The event that is to be written now; at the end each has one try more. Under the condition."""
+        now = self._clock.monotonic()
+        if now < self._pause_until and not self._stopping:
+            return None
+        again = next((each for each in self._again.values() if self._stopping or each.due <= now), None)
+        if self._waiting and (self._new_turn or again is None):
+            self._new_turn = False
+            return self._waiting.popleft()
+        self._new_turn = True
+        return None if again is None else self._again.pop(again.identity)
 
     def _until_next_patch(self) -> float | None:
         """Seconds until a series must be patched; None when none is pending.
@@ -260,7 +281,12 @@ class EventRecorder:
         self._create(occurrence)
 
     def _continues(self, identity: _Identity, occurrence: _Occurrence) -> bool:
-        """Count it, if it is one more of a series that goes on."""
+        """Count it, if it is one more of a series that goes on, or of an event that is to be tried again."""
+        again = self._again.get(identity)
+        if again is not None:
+            again.count += 1
+            again.last, again.last_wall = occurrence.moment, occurrence.wall
+            return True
         series = self._series.get(identity)
         if series is None or occurrence.moment - series.last > SERIES_ENDS_AFTER:
             return False
@@ -323,24 +349,35 @@ class EventRecorder:
         except AlreadyExists:
             _log.debug("event %s/%s exists already", namespace, name)
         except OperatorKitError as exc:
-            if not self._again(occurrence, exc):
+            if not self._try_again(occurrence, exc):
                 self._complain(identity, exc)
             return
-        series = _Series(namespace, name, last=occurrence.moment, last_wall=occurrence.wall, written=occurrence.moment)
+        self._failures = 0
+        moment, wall = occurrence.last or occurrence.moment, occurrence.last_wall or occurrence.wall
+        series = _Series(namespace, name, occurrence.count, last=moment, last_wall=wall, written=moment)
         self._series[identity] = series
         while len(self._series) > CACHE_LIMIT:
             self._series.popitem(last=False)
+        if series.count > 1:
+            self._patch(identity, series)
 
-    def _again(self, occurrence: _Occurrence, exc: Exception) -> bool:
+    def _try_again(self, occurrence: _Occurrence, exc: Exception) -> bool:
         """Put an event back that the server was not able to take just now. Returns whether it is tried again."""
         occurrence.tries += 1
-        if not isinstance(exc, _PASSING) or occurrence.tries >= TRIES:
+        if not isinstance(exc, _PASSING):
+            self._failures = 0
+            return False
+        now = self._clock.monotonic()
+        self._failures += 1
+        if self._failures > 1:
+            self._pause_until = now + OUTAGE_PAUSE
+        if occurrence.tries >= TRIES:
             return False
         with self._condition:
             if self._stopping:
                 return False
-            self._waiting.appendleft(occurrence)
-        self._pause_until = self._clock.monotonic() + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (occurrence.tries - 1))
+            occurrence.due = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (occurrence.tries - 1))
+            self._again[occurrence.identity] = occurrence
         return True
 
     def _patch_due(self, *, all_of_them: bool = False) -> None:

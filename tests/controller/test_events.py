@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from operator_kit.clock import FakeClock
-from operator_kit.controller.events import BURST, EventRecorder
+from operator_kit.controller.events import BURST, OUTAGE_PAUSE, TRIES, EventRecorder
 from operator_kit.errors import (
     Cancelled,
     ConnectionFailed,
@@ -17,6 +17,7 @@ from operator_kit.errors import (
     Forbidden,
     NotFound,
     RateLimited,
+    ServerError,
     TooManyRequests,
 )
 from operator_kit.objects import Object
@@ -200,6 +201,62 @@ def test_what_was_not_sent_for_want_of_time_or_of_a_turn_is_tried_again(
     finally:
         assert recorder.stop(5)
     assert "defect" not in caplog.text
+
+
+def test_an_event_that_the_server_cannot_take_holds_up_no_other(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The clock stands still: whoever had to wait for a pause would wait for ever."""
+    clock, asked, mended = FakeClock(), [0], [False]
+    recorder = EventRecorder(client, clock=clock)
+
+    def fail(verb: str, kind: Any, key: str) -> None:
+        asked[0] += 1
+        if "poison." in key and not mended[0]:
+            raise ServerError("an admission webhook is broken", status=500)
+
+    client.fail = fail
+    recorder.start()
+    try:
+        say(recorder, name="poison")
+        for number in range(20):
+            say(recorder, name=f"good-{number}")
+        eventually(lambda: len(events(client)) == 20, "those of the other objects")
+        assert not recorder.idle()
+        for _ in range(3):
+            say(recorder, name="poison")  # the same again is no second event, however often it is tried
+        eventually(lambda: [each.count for each in recorder._again.values()] == [4], "the count")
+        mended[0] = True
+        eventually(lambda: clock.advance(1) or recorder.idle(), "the event itself", every=0.01)
+        (late,) = [event for event in events(client) if event["regarding"]["name"] == "poison"]
+        assert late["series"]["count"] == 4
+        mended[0], asked[0] = False, 0
+        say(recorder, name="poison", reason="Other")
+        eventually(lambda: clock.advance(1) or recorder.idle(), "the last try", every=0.01)
+        assert asked[0] == TRIES
+        assert "an admission webhook is broken" in caplog.text
+    finally:
+        assert recorder.stop(5)
+
+
+def test_a_server_that_takes_no_event_at_all_is_asked_at_a_slow_pace(client: Any) -> None:
+    clock, asked = FakeClock(), [0]
+    recorder = EventRecorder(client, clock=clock)
+
+    def fail(verb: str, kind: Any, key: str) -> None:
+        asked[0] += 1
+        raise ConnectionFailed("connection refused")
+
+    client.fail = fail
+    recorder.start()
+    try:
+        for number in range(200):
+            say(recorder, name=f"x-{number}")
+        for already in range(2, 20):  # the second failure in a row is the first sign of it
+            eventually(lambda expected=already: asked[0] == expected, "the next try", every=0.01)
+            clock.wait_for_waiters()
+            clock.advance(OUTAGE_PAUSE)
+    finally:
+        assert recorder.stop(5)
+    assert recorder.idle()
 
 
 def test_an_event_that_is_given_up_at_the_end_is_no_defect(client: Any, caplog: pytest.LogCaptureFixture) -> None:
