@@ -24,7 +24,7 @@ from operator_kit.controller.children import (
     show_path,
     with_hash,
 )
-from operator_kit.controller.loops import LONGEST_DELAY, UpdateLoops, holders
+from operator_kit.controller.loops import LONGEST_DELAY, UpdateLoops, Wish, holders
 from operator_kit.controller.ownership import Marks, annotation_of, check_adoption, claim
 from operator_kit.errors import NotFound, OperatorKitError, UsageError
 from operator_kit.objects import (
@@ -178,6 +178,7 @@ class Applier:
             ApiError: the server refused it.
         """
         kind, body, digest, key = prepared.kind, prepared.body, prepared.digest, prepared.key
+        wish = Wish(kind, key, key_of(owner), digest)
         before = self._before(kind, key, timeout, live=live)
         if before is None:
             if prepared.by_label and is_deleting(owner):
@@ -187,12 +188,12 @@ class Applier:
                 check_adoption(before, owner, self._caches.own.resource, self._marks)
             if self._holds(kind, body, digest, before):
                 return Applied(before)
-            wait = self._loops.wait(kind, key, digest)
+            wait = self._loops.wait(wish)
             if wait:
                 return Applied(before, again=wait)
         # Asked before the write that takes the field back: afterwards it is ours.
-        suspect = before is not None and self._loops.suspects(kind, key, digest)
-        rivals = self._rivals(kind, body, before, timeout) if suspect and before is not None else []
+        suspect = before is not None and self._loops.suspects(wish)
+        rivals = self._rivals(wish, body, before, timeout) if suspect and before is not None else []
         answer = self._client.patch(
             kind,
             name_of(body),
@@ -206,7 +207,7 @@ class Applier:
         self._learn(kind, body, digest, before, answer)
         # What was refused, or changed nothing, is no round of a loop: a fault of the server's would look like one.
         changed = before is not None and resource_version_of(answer) != resource_version_of(before)
-        if changed and self._loops.count(kind, key, digest):
+        if changed and self._loops.count(wish):
             self._tell_loop(kind, body, before or {}, owner, rivals)
         return Applied(answer, written=True)
 
@@ -232,10 +233,13 @@ class Applier:
             settled = self._settled.get((kind, key_of(desired)))
         return settled is not None and settled == (digest, applied_hash(projection(desired, live)))
 
-    def _rivals(self, kind: Resource, body: Object, before: Object, timeout: Callable[[], float]) -> list[str]:
-        """Who else holds the field that is to be put right; the cache does not keep that."""
+    def _rivals(self, wish: Wish, body: Object, before: Object, timeout: Callable[[], float]) -> list[str]:
+        """Who else wants something of the child, or holds the field that is to be put right; the cache does not keep that."""
+        ours = self._loops.others(wish)
+        if ours:
+            return [f"this controller for {self._caches.own.resource.kind} {owner}" for owner in ours]
         try:
-            live = self._client.get(kind, name_of(body), namespace_of(body) or None, timeout=timeout())
+            live = self._client.get(wish.kind, name_of(body), namespace_of(body) or None, timeout=timeout())
         except OperatorKitError:
             return []
         return holders(live, self._difference(body, before), besides=self._marks.manager)

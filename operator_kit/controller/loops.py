@@ -2,7 +2,8 @@
 
 Two controllers that fight over a field, or a program that rewrites what it is given, would have a child applied as fast as the
 watches tell of it. Nobody notices but the API server. So repeated applies of the same content are counted, a loop is told once,
-and from then on the child is applied at a slower and slower pace, down to once in a minute. It is never given up.
+and from then on the child is applied at a slower and slower pace, down to once in a minute. It is never given up. Two objects of
+one controller that want different content of the same child fight like two controllers: each one's applies are counted apart.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from operator_kit.clock import Clock
 from operator_kit.controller.children import Path
 from operator_kit.objects import Object, Resource, metadata_of
 
-__all__ = ["FIRST_DELAY", "LONGEST_DELAY", "REPAIRS", "WINDOW", "UpdateLoops", "holders"]
+__all__ = ["FIRST_DELAY", "LONGEST_DELAY", "REPAIRS", "WINDOW", "UpdateLoops", "Wish", "holders"]
 
 REPAIRS = 5
 """How often a child must be applied with the same content, within the window, to count as a loop."""
@@ -28,6 +29,22 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
 """Seconds between applies in a loop: the first, doubled with each to the longest."""
 
 _REMEMBERED = 4096
+
+
+class Wish(NamedTuple):
+    """What one object wants of a child.
+
+    Attributes:
+        kind: the child's kind.
+        key: the child's key.
+        owner: the key of the object that wants it.
+        digest: the hash of the content.
+    """
+
+    kind: Resource
+    key: str
+    owner: str
+    digest: str
 
 
 @dataclass(slots=True)
@@ -44,33 +61,33 @@ class UpdateLoops:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._repairs: OrderedDict[tuple[Resource, str], _Repairs] = OrderedDict()  # under the lock
+        self._repairs: OrderedDict[tuple[Resource, str, str], _Repairs] = OrderedDict()  # under the lock; by child and owner
 
-    def wait(self, kind: Resource, key: str, digest: str) -> float:
+    def wait(self, wish: Wish) -> float:
         """Seconds that this content must wait before it is applied to the child again; 0 outside of a loop."""
         with self._lock:
-            repairs = self._repairs.get((kind, key))
-            if repairs is None or repairs.digest != digest or not repairs.delay:
+            repairs = self._repairs.get(wish[:3])
+            if repairs is None or repairs.digest != wish.digest or not repairs.delay:
                 return 0.0
             return max(0.0, repairs.times[-1] + repairs.delay - self._clock.monotonic())
 
-    def suspects(self, kind: Resource, key: str, digest: str) -> bool:
+    def suspects(self, wish: Wish) -> bool:
         """Whether one more such apply would make it a loop that nobody was told of."""
         now = self._clock.monotonic()
         with self._lock:
-            repairs = self._repairs.get((kind, key))
-            if repairs is None or repairs.digest != digest or repairs.told or len(repairs.times) < REPAIRS - 1:
+            repairs = self._repairs.get(wish[:3])
+            if repairs is None or repairs.digest != wish.digest or repairs.told or len(repairs.times) < REPAIRS - 1:
                 return False
             return now - repairs.times[1 - REPAIRS] <= WINDOW
 
-    def count(self, kind: Resource, key: str, digest: str) -> bool:
+    def count(self, wish: Wish) -> bool:
         """A child that was there was changed by applying this content. Returns whether that is a loop, and news."""
         now = self._clock.monotonic()
         with self._lock:
-            repairs = self._repairs.get((kind, key))
-            if repairs is None or repairs.digest != digest or now - repairs.times[-1] > WINDOW:
-                repairs = self._repairs[kind, key] = _Repairs(digest)
-            self._repairs.move_to_end((kind, key))
+            repairs = self._repairs.get(wish[:3])
+            if repairs is None or repairs.digest != wish.digest or now - repairs.times[-1] > WINDOW:
+                repairs = self._repairs[wish[:3]] = _Repairs(wish.digest)
+            self._repairs.move_to_end(wish[:3])
             while len(self._repairs) > _REMEMBERED:
                 self._repairs.popitem(last=False)
             repairs.times = (*repairs.times, now)[-REPAIRS:]
@@ -79,6 +96,16 @@ class UpdateLoops:
             news = looping and not repairs.told
             repairs.told = repairs.told or looping
             return news
+
+    def others(self, wish: Wish) -> list[str]:
+        """The keys of the other objects that had the child changed to what they want, and not long ago."""
+        since = self._clock.monotonic() - WINDOW
+        with self._lock:
+            return [
+                owner
+                for (kind, key, owner), repairs in self._repairs.items()
+                if (kind, key) == wish[:2] and owner != wish.owner and repairs.times[-1] >= since
+            ]
 
     def __len__(self) -> int:
         return len(self._repairs)

@@ -7,7 +7,7 @@ import pytest
 from operator_kit import Context
 from operator_kit.clock import FakeClock
 from operator_kit.controller.children import first_difference, projection
-from operator_kit.controller.loops import FIRST_DELAY, LONGEST_DELAY, REPAIRS, WINDOW, UpdateLoops, holders
+from operator_kit.controller.loops import FIRST_DELAY, LONGEST_DELAY, REPAIRS, WINDOW, UpdateLoops, Wish, holders
 from operator_kit.errors import PermanentError
 from operator_kit.objects import Object
 from operator_kit.testing import Cluster, OperatorWrites, RunningOperator, StartOperator, assert_event, assert_object
@@ -15,7 +15,8 @@ from tests.controller.fakes import CONFIG_MAP
 from tests.controller.teams import config_map, crd, team, teams
 from tests.processes import eventually
 
-KEY = "default/a"
+WISH = Wish(CONFIG_MAP, "default/a", "default/red", "x")
+OTHER = WISH._replace(digest="y")
 
 
 # ------------------------------------------------------------------ counting
@@ -25,7 +26,7 @@ def repair(loops: UpdateLoops, clock: FakeClock, every: float, times: int = REPA
     news = []
     for _ in range(times):
         clock.advance(every)
-        news.append(loops.count(CONFIG_MAP, KEY, "x"))
+        news.append(loops.count(WISH))
     return news
 
 
@@ -35,10 +36,10 @@ def test_a_loop_is_news_once_and_then_the_pace_halves_down_to_the_slowest() -> N
     assert repair(loops, clock, 0.1) == [False] * (REPAIRS - 1) + [True]
     delay = FIRST_DELAY
     for _ in range(20):
-        assert loops.wait(CONFIG_MAP, KEY, "x") == pytest.approx(delay)
+        assert loops.wait(WISH) == pytest.approx(delay)
         clock.advance(delay)
-        assert loops.wait(CONFIG_MAP, KEY, "x") == 0
-        assert not loops.count(CONFIG_MAP, KEY, "x")
+        assert loops.wait(WISH) == 0
+        assert not loops.count(WISH)
         delay = min(LONGEST_DELAY, delay * 2)
     assert delay == LONGEST_DELAY
 
@@ -47,16 +48,16 @@ def test_repairs_that_are_far_apart_are_no_loop() -> None:
     clock = FakeClock()
     loops = UpdateLoops(clock)
     assert not any(repair(loops, clock, WINDOW / (REPAIRS - 1) + 1, times=20))
-    assert loops.wait(CONFIG_MAP, KEY, "x") == 0
+    assert loops.wait(WISH) == 0
 
 
 def test_other_content_is_applied_at_once_and_begins_anew() -> None:
     clock = FakeClock()
     loops = UpdateLoops(clock)
     repair(loops, clock, 0.1)
-    assert loops.wait(CONFIG_MAP, KEY, "y") == 0
-    assert not loops.count(CONFIG_MAP, KEY, "y")
-    assert loops.wait(CONFIG_MAP, KEY, "x") == 0
+    assert loops.wait(OTHER) == 0
+    assert not loops.count(OTHER)
+    assert loops.wait(WISH) == 0
 
 
 def test_a_loop_that_ended_long_ago_is_news_again() -> None:
@@ -70,7 +71,7 @@ def test_a_loop_that_ended_long_ago_is_news_again() -> None:
 def test_what_is_remembered_has_a_limit() -> None:
     loops = UpdateLoops(FakeClock())
     for number in range(5000):
-        loops.count(CONFIG_MAP, f"default/{number}", "x")
+        loops.count(WISH._replace(key=f"default/{number}"))
     assert len(loops) == 4096
 
 
@@ -167,6 +168,31 @@ def test_two_writers_that_fight_over_a_field(
     fake_clock.advance(2 * FIRST_DELAY)
     running.settle()
     assert len(writes.take()) == 1
+
+
+def test_two_objects_of_one_controller_that_want_different_content_of_one_child(
+    world: Cluster,
+    operator: StartOperator,
+    writes: OperatorWrites,
+    fake_clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody owns it, so nobody refuses: each puts right what the other has made of it, as fast as the watch tells."""
+
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply(config_map("shared", data={"of": obj["metadata"]["name"]}), owned=False)
+
+    made = [world.create(team(name)) for name in ("blue", "red")]
+    both = ["default/blue", "default/red"]
+    operator(teams(function, watches={"v1/ConfigMap": lambda _: both}), clock=fake_clock).settle()
+    applied = writes.take()
+    assert set(applied) == {"patch configmaps default/shared"}
+    assert len(applied) <= 2 * REPAIRS + 2  # the first of each finds nothing there
+    said = [record.message for record in caplog.records if "again and again" in record.message]
+    assert any("data.of is changed back again and again, by this controller for Team default/blue." in line for line in said)
+    assert any("data.of is changed back again and again, by this controller for Team default/red." in line for line in said)
+    for owner in made:
+        world.wait_event(owner, reason="UpdateLoop", type_="Warning", message="this controller")
 
 
 def test_a_loop_is_never_given_up_even_where_the_run_is(world: Cluster, operator: StartOperator, fake_clock: FakeClock) -> None:
