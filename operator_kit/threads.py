@@ -6,10 +6,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-__all__ = ["coroutine_stack", "has_ended", "thread_stack"]
+__all__ = ["coroutine_stack", "has_ended", "thread_stack", "whereabouts"]
+
+_OWN = str(Path(__file__).resolve().parent)
+_LIBRARIES = ("site-packages", "lib/python")
 
 
 def has_ended(thread: threading.Thread) -> bool:
@@ -21,6 +25,13 @@ def thread_stack(thread: threading.Thread) -> list[str]:
     """The frames of a thread, outermost first: `file.py:12 in function: source line`. Empty when it does not run."""
     frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # documented, and there is no other way
     return [] if frame is None else _shown(traceback.extract_stack(frame))
+
+
+def whereabouts(thread: threading.Thread) -> str:
+    """The innermost frame of a thread that is neither ours nor a library's, or else the innermost. Empty when it does not run."""
+    frames = thread_stack(thread)
+    theirs = [frame for frame in frames if not frame.startswith((_OWN, "<")) and not any(part in frame for part in _LIBRARIES)]
+    return (theirs or frames or [""])[-1]
 
 
 def coroutine_stack(coroutine: Any) -> list[str]:

@@ -7,14 +7,16 @@ the API; above, the controller. Guarantees and the behaviour under every fault a
 from __future__ import annotations
 
 from operator_kit.cache.indexes import IndexFunction
-from operator_kit.cache.informer import Informer, InformerStatus, Registration
+from operator_kit.cache.informer import HANGS, Informer, InformerStatus
 from operator_kit.cache.informers import Informers
 from operator_kit.cache.records import Change, Entry
+from operator_kit.cache.registrations import Registration
 from operator_kit.cache.states import ReflectorSettings
 from operator_kit.cache.store import Store
 from operator_kit.cache.waits import Write
 
 __all__ = [
+    "HANGS",
     "Change",
     "Entry",
     "IndexFunction",

@@ -1,7 +1,8 @@
 """An informer: one selection of objects, kept like the server's by a reflector, and everybody who wants to hear of its changes.
 
 Handlers are called one at a time, in the order of the changes, by the informer's thread (what was there before a handler came, by
-the thread that brought it). They must not block: they put keys into a queue. One that fails is logged once and goes on hearing.
+the thread that brought it). They must not block: they put keys into a queue. One that may block is registered apart, and has a
+thread of its own. One that fails is logged once and goes on hearing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from operator_kit.api import Client, Selection
 from operator_kit.cache.indexes import IndexFunction
 from operator_kit.cache.records import Change, Transform, encode, identify
 from operator_kit.cache.reflector import Reflector
+from operator_kit.cache.registrations import Apart, Handler, Registration
 from operator_kit.cache.states import ReflectorSettings
 from operator_kit.cache.store import Store
 from operator_kit.cache.waits import Write
@@ -23,11 +25,12 @@ from operator_kit.codec import Head, Identity, RawObject, Record
 from operator_kit.objects import Object, Resource, namespace_of
 from operator_kit.selectors import LabelSelector
 
-__all__ = ["Handler", "Informer", "InformerStatus", "Registration"]
+__all__ = ["HANGS", "Handler", "Informer", "InformerStatus", "Registration"]
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Change], None]
+HANGS = "hangs"
+"""The reason of a problem that is no failure of the API server's: code of an author's does not return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +66,6 @@ class InformerStatus:
     handler_errors: int = 0
 
 
-class Registration:
-    """A handler that listens."""
-
-    __slots__ = ("_informer", "errors", "handler", "synced")
-
-    def __init__(self, informer: Informer, handler: Handler) -> None:
-        self._informer = informer
-        self.handler = handler
-        self.synced = False  # whether it has heard of everything that was there when it came
-        self.errors = 0
-
-    def remove(self) -> None:
-        """Hear no more. Any number of times; a call that runs just now ends as it will."""
-        self._informer._remove(self)  # noqa: SLF001  # the two are one mechanism
-
-    def failed(self, change: Change, exc: Exception) -> None:
-        """Note an exception of the handler."""
-        self.errors += 1
-        if self.errors == 1:
-            text = "a handler of informer %s failed for %s %s"
-            log.error(text, self._informer.selection, change.type, change.key, exc_info=exc)
-
-    def __repr__(self) -> str:
-        return f"<Registration {self.handler!r}{'' if self.synced else ' not'} synced>"
-
-
 class Informer:
     """Get one from `Informers.acquire`, which shares and starts it."""
 
@@ -107,6 +84,8 @@ class Informer:
         self._transform = transform
         self._transform_failed = False
         self._strip = strip
+        self._clock = clock
+        self._patience = settings.patience
         self.strip = strip and transform is None  # a transform sees all there is
         self._head = Head(selection.resource.api_version, selection.resource.kind, metadata_only=selection.metadata_only)
         self._labels = LabelSelector.parse(selection.label_selector) if selection.label_selector else None
@@ -130,18 +109,27 @@ class Informer:
         """Whether it has listed, and every handler has heard of what was there."""
         return self._listed and all(registration.synced for registration in self._registrations)
 
-    def add_handler(self, handler: Handler) -> Registration:
+    def add_handler(self, handler: Handler, *, apart: str = "") -> Registration:
         """Hear of every change from now on. What is there already is told first, as `added` with `initial` set.
 
         Returns when that is done; if there has been no list yet, at once, and `Registration.synced` tells later.
+
+        Args:
+            handler: called with each change. It must not block.
+            apart: names a handler that may block: it is called on a thread of its own, and hears of no resyncs. Returns at once.
         """
-        registration = Registration(self, handler)
+        what = str(self.selection)
+        registration = Registration(what, handler, self._remove)
+        if apart:
+            registration = Apart(what, handler, self._remove, who=apart, caught_up=lambda: self.on_synced(), clock=self._clock)  # noqa: PLW0108  # it is set later
         with self._telling:
             if self._tells:  # a handler asks for it, in the middle of changes: it comes after them, and misses none
                 self._waiting.append(registration)
             else:
                 self._admit(registration)
                 self._admit_waiting()
+        if self.reflector.stopped and isinstance(registration, Apart):
+            registration.end()
         return registration
 
     def add_index(self, name: str, function: IndexFunction) -> None:
@@ -172,6 +160,8 @@ class Informer:
     def status(self) -> InformerStatus:
         """How it is."""
         registrations = self._registrations
+        problem = self.reflector.problem, self.reflector.problem_reason, self.reflector.problem_seconds()
+        text, reason, seconds = problem if problem[0] else self._hangs()
         return InformerStatus(
             resource=self.resource,
             namespace=self.selection.namespace,
@@ -180,9 +170,9 @@ class Informer:
             bytes=self.store.size,
             seconds_since_sign_of_life=self.reflector.seconds_since_sign_of_life(),
             restarts=dict(self.reflector.restarts),
-            problem=self.reflector.problem,
-            problem_reason=self.reflector.problem_reason,
-            problem_seconds=self.reflector.problem_seconds(),
+            problem=text,
+            problem_reason=reason,
+            problem_seconds=seconds,
             odd=self.reflector.odd,
             handler_errors=self._errors + sum(registration.errors for registration in registrations),
         )
@@ -192,9 +182,34 @@ class Informer:
         self.reflector.start()
 
     def stop(self) -> None:
-        """Tell its thread to end, and let go whoever waits for a write. The store stays as it is."""
+        """Tell its threads to end, and let go whoever waits for a write. The store stays as it is."""
         self.reflector.stop()
+        for registration in self._apart():
+            registration.end()
         self.store.release_waits()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait, after `stop`, for the end of its threads; returns whether they have ended."""
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+
+        def left() -> float | None:
+            return None if deadline is None else max(0.0, deadline - self._clock.monotonic())
+
+        return all([self.reflector.join(left()), *(registration.join(left()) for registration in self._apart())])
+
+    def idle(self) -> bool:
+        """Whether the handlers that are apart have heard of everything that they were told."""
+        return all(registration.idle() for registration in self._apart())
+
+    def _apart(self) -> list[Apart]:
+        return [each for each in (*self._registrations, *self._waiting) if isinstance(each, Apart)]
+
+    def _hangs(self) -> tuple[str, str, float]:
+        """The handler that hangs, or the informer's own thread in code of an author's: problem, reason and seconds."""
+        text, seconds = max((each.hangs(self._patience) for each in self._apart()), key=lambda hang: hang[1], default=("", 0.0))
+        if not text:
+            text, seconds = self.reflector.hangs(self._patience)
+        return text, HANGS if text else "", seconds
 
     # -- the reflector's side ---------------------------------------------------------------------------------------------------
 
@@ -231,7 +246,7 @@ class Informer:
             changed = self._tell(changes)
             self._listed = True
             for registration in self._registrations:
-                registration.synced = True
+                registration.told_all()
             self._admit_waiting()
         if first:
             count = len(self.store)
@@ -282,11 +297,13 @@ class Informer:
         if self._listed:
             held = self.store.entries()
             self._tell((Change("added", entry.key, None, entry, initial=True) for entry in held), (registration,))
-            registration.synced = True
+            registration.told_all()
         self._registrations = (*self._registrations, registration)
 
     def _remove(self, registration: Registration) -> None:
         with self._telling:
+            if isinstance(registration, Apart):
+                registration.end()
             if registration in self._waiting:
                 self._waiting.remove(registration)
             if registration in self._registrations:

@@ -113,7 +113,7 @@ class Informers:
             del self._informers[shared]
             self._changed.notify_all()  # perhaps it was the one that others waited for
         informer.stop()
-        informer.reflector.join(5.0)
+        informer.join(5.0)
 
     def start(self) -> None:
         """Start all, and those to come. Any number of times."""
@@ -137,7 +137,7 @@ class Informers:
         ended = True
         for informer in informers:
             left = None if deadline is None else max(deadline - self._clock.monotonic(), 0.0)
-            ended = informer.reflector.join(left) and ended
+            ended = informer.join(left) and ended
         return ended
 
     def synced(self) -> bool:

@@ -30,7 +30,7 @@ from operator_kit.clock import Clock
 from operator_kit.codec import RawObject
 from operator_kit.errors import Cancelled, ConnectionFailed, CorruptStream, Gone, OperatorKitError, ServerError, TooManyRequests
 from operator_kit.objects import metadata_of, resource_version_of
-from operator_kit.threads import has_ended
+from operator_kit.threads import has_ended, whereabouts
 
 __all__ = ["Reflector"]
 
@@ -63,6 +63,8 @@ class Reflector:
         self._backwards_backoff = Backoff(clock, base=base, longest=longest, reset=reset)
         self._state: State = List()
         self._alive_at = clock.monotonic()
+        self._busy_since: float | None = None  # at objects that came; None: it waits for others
+        self._hang: tuple[float, str] | None = None  # since when it hangs, and what was said of it
         self._resync_at = math.inf
         self._bookmarks: bool | None = None  # whether this server sends them; None: not known yet
         self._corrupt = 0  # corrupt streams since the last good event
@@ -104,6 +106,21 @@ class Reflector:
         """How long the problem has lasted; 0 when there is none."""
         return self._clock.monotonic() - self._problem_at if self.problem else 0.0
 
+    def hangs(self, patience: float) -> tuple[str, float]:
+        """In words where its thread hangs, if it has been at what came for longer than `patience`, and for how many seconds."""
+        since, thread = self._busy_since, self._thread
+        seconds = 0.0 if since is None else self._clock.monotonic() - since
+        if since is None or thread is None or seconds <= patience:
+            return "", 0.0
+        if self._hang is None or self._hang[0] != since:  # the same words for the same hang
+            self._hang = since, f"informer {self.selection} hangs over an object, at {whereabouts(thread)}"
+        return self._hang[1], seconds
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._cancel.cancelled
+
     def dead(self) -> bool:
         """Whether its thread has ended without being told to."""
         thread = self._thread
@@ -130,6 +147,7 @@ class Reflector:
     def _step(self) -> State:
         """From state to state. Nothing but the end of the thread gets out of here."""
         state = self._state
+        self._busy_since = None
         try:
             match state:
                 case Pause():
@@ -155,7 +173,12 @@ class Reflector:
         # After a defect, or when versions went backwards, an equal version does not mean an equal object.
         trust = not state.rebuild and self._backwards is None and len(store) > 0
 
+        def progress() -> None:
+            self._busy_since = None
+            self._sign_of_life()
+
         def visit(raw: RawObject) -> None:
+            self._busy_since = self._clock.monotonic()
             try:
                 record = store.held(self._sink.identify(raw)) if trust else None
                 record = record or self._sink.encode(raw)
@@ -172,7 +195,7 @@ class Reflector:
             timeout=self._settings.list_timeout,
             retries=False,
             cancel=self._cancel,
-            progress=self._sign_of_life,
+            progress=progress,
         )
         return self._listed(fresh, page.resource_version, rebuild=state.rebuild) or self._rest()
 
@@ -186,7 +209,9 @@ class Reflector:
                 return self._went_backwards(f"a list is of version {version}, older than {store.resource_version}")
             log.warning("informer %s: the server's versions went back from %s to %s", self.selection, ours, theirs)
         self._backwards = None
+        self._busy_since = self._clock.monotonic()
         changed = self._sink.replace(fresh, version, rebuild=rebuild)
+        self._busy_since = None
         if self._doubt:
             # The stream was silent, and nothing had happened either: so it may well be one without bookmarks.
             self._doubt = False
@@ -237,11 +262,12 @@ class Reflector:
             self._opened()
             for events in stream.batches():
                 batch = iter(events)
-                self._alive_at = now = self._clock.monotonic()
+                self._alive_at = self._busy_since = now = self._clock.monotonic()
                 self._silences = 0
                 if gathered is not None:
                     version = self._gather(batch, gathered)
                     if version is None:
+                        self._busy_since = None
                         if now > deadline:
                             raise ConnectionFailed(f"no end of the initial events within {self._settings.streaming_timeout:g} s")
                         continue
@@ -254,6 +280,7 @@ class Reflector:
                     taken += self._take(batch)
                 except WentBackwards as exc:
                     return self._went_backwards(str(exc))
+                self._busy_since = None
                 if taken and self.problem:
                     self._well()
                 if now >= self._resync_at:

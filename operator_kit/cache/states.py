@@ -30,6 +30,7 @@ class ReflectorSettings:
         backoff_base: the first pause after a failure; doubles.
         backoff_max: the longest.
         backoff_reset: how long all must go well until the next pause is the first again.
+        patience: how long a handler, or what the informer does with the objects that came, may take before it counts as hanging.
     """
 
     watch: bool = True
@@ -45,6 +46,7 @@ class ReflectorSettings:
     backoff_base: float = 0.8
     backoff_max: float = 30.0
     backoff_reset: float = 120.0
+    patience: float = 30.0
 
     def __post_init__(self) -> None:
         if not self.watch and self.resync <= 0:

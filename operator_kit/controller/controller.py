@@ -31,6 +31,7 @@ from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
 from operator_kit.controller.limits import Limits
 from operator_kit.controller.listers import Caches
+from operator_kit.controller.options import name_of
 from operator_kit.controller.ownership import Marks
 from operator_kit.controller.progress import Progress
 from operator_kit.controller.run import Runner
@@ -164,7 +165,8 @@ class Controller:
                 caches.add_handler(child, label_source(self._enqueue, marks, child))
         for name, mapper in made.watches.items():
             kind = caches.resource(name)
-            caches.add_handler(kind, mapped_source(self._enqueue, mapper, kind))
+            who = f"the mapper {name_of(mapper)} of {made.name}"
+            caches.add_handler(kind, mapped_source(self._enqueue, mapper, kind), apart=who)
 
     def synced(self) -> bool:
         """Whether every cache is synced and every handler has seen the initial objects."""
@@ -250,7 +252,11 @@ class Controller:
 
     def idle(self) -> bool:
         """Whether nothing is ready, running, backing off or waiting for a cache. A pending requeue-after does not count."""
-        if not self.queue.idle or (self._gate is not None and not self._gate.idle(watching=self._limits.watching)):
+        if (
+            not self.caches.idle()
+            or not self.queue.idle
+            or (self._gate is not None and not self._gate.idle(watching=self._limits.watching))
+        ):
             return False
         return not self._troubles.waiting()
 

@@ -273,10 +273,10 @@ class Caches:
         self._by_name.clear()
         self._indexes.clear()
 
-    def add_handler(self, resource: Resource, handler: Callable[[Change], None]) -> None:
-        """Have the changes of a declared kind handled."""
+    def add_handler(self, resource: Resource, handler: Callable[[Change], None], *, apart: str = "") -> None:
+        """Have the changes of a declared kind handled; on threads of its own where `apart` names it: it may be slow, or hang."""
         for informer in self._by_kind[resource.group, resource.kind].informers:
-            self._registrations.append(informer.add_handler(handler))
+            self._registrations.append(informer.add_handler(handler, apart=apart))
 
     def resource(self, name: str) -> Resource:
         """The kind that a declared name stands for."""
@@ -287,6 +287,10 @@ class Caches:
         return all(informer.status().synced for informer in self._acquired) and all(
             registration.synced for registration in self._registrations
         )
+
+    def idle(self) -> bool:
+        """Whether the handlers that are apart have heard of everything so far."""
+        return all(informer.idle() for informer in self._acquired)
 
     def statuses(self) -> list[Any]:
         """The status of every informer behind it."""

@@ -4,7 +4,8 @@ Three of them: the object itself (through its predicates), a child (through the 
 that binds it), and an object of another kind (through the author's mapper). For children and mapped objects the old form counts
 as well as the new one, so that whoever lost a child, or is no longer pointed at, runs too.
 
-Sources run on the threads of the caches: they are quick, and nothing an author's mapper or predicate raises gets past them.
+Sources run on the threads of the caches: they are quick, and nothing an author's predicate raises gets past them. Those with a
+mapper have threads of their own, for it may take its time.
 """
 
 from __future__ import annotations
@@ -136,21 +137,24 @@ def label_source(enqueue: Enqueue, marks: Marks, child: Resource) -> Callable[[C
 
 
 def mapped_source(enqueue: Enqueue, mapper: Mapper, kind: Resource) -> Callable[[Change], None]:
-    """An object of another kind: whatever the author's mapper answers for its old and its new form runs."""
-    name = getattr(mapper, "__name__", repr(mapper))
+    """An object of another kind: whatever the author's mapper answers for its old and its new form runs.
 
-    def keys_of(entry: Entry | None) -> Iterable[str]:
-        if entry is None:
-            return ()
-        try:
-            return _as_keys(mapper(entry.decode()))
-        except Exception:  # noqa: BLE001  # the author's code, on a cache's thread
-            _log.exception("mapper %s failed on %s %s; nothing runs because of it", name, kind.kind, entry.key)
-            return ()
+    What it raises for one form is raised on, for the cache to log and count, once the keys of the other run.
+    """
 
     def on_change(change: Change) -> None:
-        if change.type != "resync":
-            _wake_all(enqueue, (*keys_of(change.old), *keys_of(change.new)), change, kind, child=False)
+        if change.type == "resync":
+            return
+        keys: list[str] = []
+        failure: Exception | None = None
+        for entry in (change.old, change.new):
+            try:
+                keys += _as_keys(mapper(entry.decode())) if entry is not None else ()
+            except Exception as exc:  # noqa: BLE001  # the author's code
+                failure = failure or exc
+        _wake_all(enqueue, keys, change, kind, child=False)
+        if failure is not None:
+            raise failure
 
     return on_change
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from operator_kit.api import Cancel
-from operator_kit.cache import Informers, ReflectorSettings
+from operator_kit.cache import HANGS, Informers, ReflectorSettings
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller import Caches, Controller, Hooks, Registry, Runnable
 from operator_kit.controller.aio import LoopThread
@@ -270,7 +270,7 @@ class Manager:
         # The informers and the elector say themselves when they fail and work again; here they are only reminded of.
         troubles = [Complaint(name, text, over=f"{name} found its kinds") for name, text in self.waiting().items()]
         troubles += [
-            Complaint(f"{status.resource} {status.namespace}", status.problem, told=True)
+            Complaint(f"{status.resource} {status.namespace}", status.problem, told=status.problem_reason != HANGS)
             for status in self.informers.status()
             if status.problem
         ]

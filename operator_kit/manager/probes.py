@@ -5,6 +5,7 @@ Live (`/livez`, `/healthz`): a restart would help if it is not.
     ping         the process answers
     threads      the operator's own threads run, and its main one goes round
     workers      no reconcile is stuck, see `Watchdog`
+    handlers     no function of the author's that hears of changes hangs for as long
     …            `leader-election`, where there is one
 
 Ready (`/readyz`): it can do its work, or take it over at once; a standby is as ready as the leader.
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from operator_kit.cache import HANGS
 from operator_kit.manager.checks import Checks, Finding
 from operator_kit.settings import format_duration
 
@@ -90,6 +92,7 @@ class Probes:
         self.live.add("ping", Finding)
         self.live.add("threads", self._threads)
         self.live.add("workers", watchdog.problem)
+        self.live.add("handlers", self._handlers)
         self.ready = Checks("readyz")
         self.ready.add("shutdown", lambda: "the operator is stopping" if operator.stopping else "")
         self.ready.add("kinds", self._kinds)
@@ -104,6 +107,11 @@ class Probes:
             return f"dead: {', '.join(dead)}"
         silent = self._clock.monotonic() - operator.beat if operator.beat else 0.0
         return f"the main thread hangs since {format_duration(silent)}" if silent > WEDGED_AFTER else ""
+
+    def _handlers(self) -> str:
+        limit = self._watchdog.stuck_after
+        hanging = [status for status in self._operator.informers.status() if status.problem_reason == HANGS]
+        return "; ".join(status.problem for status in hanging if limit and status.problem_seconds > limit)
 
     def _kinds(self) -> str:
         if not self._operator.beat:
@@ -126,7 +134,8 @@ class Probes:
             if not status.synced:
                 problems.append(f"{_named(status)} is not synced: {status.problem or 'it is being listed'}")
             elif status.problem:
-                text = f"{_named(status)} is blind for {format_duration(status.problem_seconds)}: {status.problem}"
+                how = "is held up" if status.problem_reason == HANGS else "is blind"
+                text = f"{_named(status)} {how} for {format_duration(status.problem_seconds)}: {status.problem}"
                 (problems if status.problem_seconds > self._blind_after else notes).append(text)
         return Finding("; ".join(dict.fromkeys(problems)), "; ".join(dict.fromkeys(notes)))
 

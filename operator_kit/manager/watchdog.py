@@ -35,20 +35,20 @@ class Watchdog:
 
     def __init__(self, runnables: Callable[[], Sequence[Runnable]], stuck_after: float) -> None:
         self._runnables = runnables
-        self._stuck_after = stuck_after
+        self.stuck_after = stuck_after
         self._lock = threading.Lock()
         self._told: set[tuple[str, str, float]] = set()  # under the lock; controller, key, and when it began
 
     def stuck(self) -> list[RunningKey]:
         """The reconciles that are stuck now, longest first. One that is new among them is logged."""
-        if not self._stuck_after:
+        if not self.stuck_after:
             return []
         found = [
             (runnable, run)
             for runnable in self._runnables()
             if runnable.made.timeout != 0
             for run in runnable.running()
-            if run.seconds > max(self._stuck_after, runnable.timeout)
+            if run.seconds > max(self.stuck_after, runnable.timeout)
         ]
         runs = {(run.controller, run.key, run.began): (runnable, run) for runnable, run in found}
         with self._lock:

@@ -10,7 +10,7 @@ import pytest
 
 from operator_kit import codec
 from operator_kit.api import Client, Selection
-from operator_kit.cache import Change, Informer, Informers, ReflectorSettings, Write
+from operator_kit.cache import HANGS, Change, Informer, Informers, ReflectorSettings, Write
 from operator_kit.cache.backoff import Backoff
 from operator_kit.cache.records import encode
 from operator_kit.clock import Clock, FakeClock, Signal
@@ -40,7 +40,8 @@ def event(kind: str, o: dict[str, Any], *, strip: bool = True) -> RawObject:
 def informer(selection: Selection | None = None, **options: Any) -> Informer:
     """One that is fed by the test and not by a reflector."""
     client = Client.from_kubeconfig_dict(NOWHERE)
-    return Informer(client, selection or Selection(CM), settings=ReflectorSettings(), clock=Clock(), **options)
+    options.setdefault("clock", Clock())
+    return Informer(client, selection or Selection(CM), settings=ReflectorSettings(), **options)
 
 
 def listed(inf: Informer, *objects: dict[str, Any], version: int = 10) -> int:
@@ -178,6 +179,84 @@ def test_handlers_that_come_while_changes_are_told_miss_and_repeat_nothing() -> 
                 assert picture[change.key] < version
             picture[change.key] = version
         assert {key: str(version) for key, version in picture.items()} == truth
+
+
+def test_a_handler_that_is_apart_holds_nobody_up_and_is_told_of_when_it_hangs() -> None:
+    inf, heard, slow, go = informer(clock=(clock := FakeClock())), Heard(), Heard(), threading.Event()
+    calls = threading.Semaphore(0)
+
+    def hangs(change: Change) -> None:
+        calls.release()
+        assert go.wait(20)
+        slow(change)
+
+    inf.add_handler(heard)
+    apart = inf.add_handler(hangs, apart="the mapper of foo")
+    listed(inf, obj("a"), obj("b"))
+    inf.apply(event("MODIFIED", obj("a", 12)))
+    assert calls.acquire(timeout=20)
+    assert [key for _, key, _ in heard.told()] == ["n/a", "n/b", "n/a"]
+    assert (apart.synced, inf.synced, inf.idle(), inf.status().problem) == (False, False, False, "")
+    clock.advance(31)
+    status = inf.status()
+    assert (status.problem_reason, status.problem_seconds) == (HANGS, 31)
+    assert status.problem.startswith("the mapper of foo hangs over n/a of configmaps, at ")
+    assert "in hangs: assert go.wait(20)" in status.problem
+    clock.advance(1)
+    assert inf.status().problem == status.problem  # in the same words: it is logged when it changes
+    go.set()
+    until(lambda: inf.idle() and inf.synced)
+    listed(inf, obj("a", 12), obj("b"), version=13)  # of resyncs it hears nothing
+    inf.apply(event("DELETED", obj("b", 14)))
+    until(inf.idle)
+    told = [("added", "n/a", True), ("added", "n/b", True), ("modified", "n/a", False), ("deleted", "n/b", False)]
+    assert (slow.told(), inf.status().problem, inf.status().problem_reason) == (told, "", "")
+    inf.stop()
+    assert inf.join(20)
+
+
+def test_a_handler_that_is_apart_ends_with_its_removal_and_with_its_informer_even_if_it_comes_late() -> None:
+    inf = informer()
+    listed(inf, obj("a"))
+    registration = inf.add_handler(Heard(), apart="early")
+    until(lambda: registration.synced)
+    registration.remove()
+    inf.stop()
+    inf.add_handler(Heard(), apart="late")
+    assert inf.join(20)
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name in {"handler/early", "handler/late"}])
+
+
+def test_a_handler_that_is_apart_outlives_whatever_it_raises(caplog: pytest.LogCaptureFixture) -> None:
+    inf = informer()
+
+    def leaves(change: Change) -> None:
+        raise SystemExit(3)
+
+    inf.add_handler(leaves, apart="the mapper of foo")
+    listed(inf, obj("a"), obj("b"))
+    until(lambda: inf.synced)
+    assert inf.status().handler_errors == 2
+    said = [(record.getMessage(), bool(record.exc_info)) for record in caplog.records]
+    assert said == [
+        (f"the mapper of foo failed for added {key} of configmaps: SystemExit: 3; nothing comes of it", first)
+        for key, first in (("n/a", True), ("n/b", False))
+    ]
+    inf.stop()
+    assert inf.join(20)
+
+
+def test_the_informers_own_thread_is_told_of_when_it_hangs(world: World) -> None:
+    go = threading.Event()
+    inf = world.informer(patience=0.01)
+    world.synced(inf)
+    inf.add_index("slow", lambda o: [str(go.wait(20))] if "slow" in o["metadata"]["name"] else [])
+    world.create("slow")
+    until(lambda: inf.status().problem_reason == HANGS, "the problem")
+    until(lambda: 'in <lambda>: inf.add_index("slow"' in inf.status().problem, "the place")
+    assert inf.status().problem.startswith("informer configmaps hangs over an object, at ")
+    go.set()
+    until(lambda: "default/slow" in inf.store and inf.status().problem == "", "the end of the problem")
 
 
 # -- what is kept ---------------------------------------------------------------------------------------------------------------

@@ -254,12 +254,15 @@ class FakeInformer:
         self.released = False
         self.current = FakeStatus()
 
-    def add_handler(self, handler: Callable[[Change], None]) -> FakeRegistration:
+    def add_handler(self, handler: Callable[[Change], None], *, apart: str = "") -> FakeRegistration:
         self.handlers.append(handler)
         return FakeRegistration()
 
     def add_index(self, name: str, function: Callable[[Object], Any]) -> None:
         self.store.indexes = {**self.store.indexes, name: function}
+
+    def idle(self) -> bool:
+        return True
 
     def status(self) -> FakeStatus:
         return self.current

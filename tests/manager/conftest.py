@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from operator_kit.api import Client
+from operator_kit.cache import ReflectorSettings
 from operator_kit.controller import Registry
 from operator_kit.manager import ExitCode, Manager
 from operator_kit.objects import Object, Resource
@@ -47,9 +48,11 @@ CRD: Object = {
 class Operator:
     """A manager on a thread of its own."""
 
-    def __init__(self, sandbox: Sandbox, registry: Registry, settings: Settings, agent: str) -> None:
+    def __init__(
+        self, sandbox: Sandbox, registry: Registry, settings: Settings, agent: str, reflector: ReflectorSettings | None
+    ) -> None:
         self.client = Client.from_kubeconfig_dict(sandbox.kubeconfig(), user_agent=agent)
-        self.manager = Manager(registry, self.client, settings)
+        self.manager = Manager(registry, self.client, settings, reflector=reflector)
         self.codes: list[ExitCode] = []
         self.errors: list[BaseException] = []
         self.thread = threading.Thread(target=self._run, name="manager")
@@ -104,9 +107,11 @@ class Cluster:
         except NotFound:
             return None
 
-    def start(self, registry: Registry, *, agent: str = "operator-kit", **settings: Any) -> Operator:
+    def start(
+        self, registry: Registry, *, agent: str = "operator-kit", reflector: ReflectorSettings | None = None, **settings: Any
+    ) -> Operator:
         """Run in the background; faults can be aimed at it by `agent`."""
-        operator = Operator(self.sandbox, registry, Settings(**settings), agent)
+        operator = Operator(self.sandbox, registry, Settings(**settings), agent, reflector)
         self.operators.append(operator)
         operator.thread.start()
         return operator

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from operator_kit.cache import InformerStatus
+from operator_kit.cache import HANGS, InformerStatus, ReflectorSettings
 from operator_kit.clock import FakeClock
-from operator_kit.controller import AsyncContext, Context, RunningKey
+from operator_kit.controller import AsyncContext, Context, Registry, RunningKey
 from operator_kit.errors import ShutDown
 from operator_kit.manager import binding
+from operator_kit.manager.checks import Finding
 from operator_kit.manager.probes import BLIND_AFTER, WEDGED_AFTER, Probes
 from operator_kit.manager.watchdog import Watchdog
 from operator_kit.objects import Object, Resource
@@ -147,6 +148,20 @@ def test_a_blind_cache_is_told_at_once_and_makes_it_unready_after_a_while(world:
     assert world.live() == {}  # a restart would not mend it
 
 
+def test_a_cache_that_the_authors_code_holds_up_is_told_of_and_a_restart_frees_it_in_the_end(world: World) -> None:
+    held_up = replace(SYNCED, problem="the mapper keys of foo hangs over default/a of secrets", problem_reason=HANGS)
+    world.operator.statuses = [replace(held_up, problem_seconds=31)]
+    assert world.ready() == {}
+    assert world.probes.ready.look()["caches"].note == f"foos.example.com is held up for 31s: {held_up.problem}"
+    world.operator.statuses = [replace(held_up, problem_seconds=3600)]
+    assert (list(world.ready()), world.live()) == (["caches"], {})
+    world.operator.statuses = [replace(held_up, problem_seconds=3601)]
+    assert world.live() == {"handlers": held_up.problem}
+    never = World(stuck_after=0)
+    never.operator.statuses = [replace(held_up, problem_seconds=1e6)]
+    assert never.live() == {}
+
+
 # ------------------------------------------------------------------ alive
 
 
@@ -229,6 +244,42 @@ def test_a_stuck_worker_fails_the_probe_and_its_stack_is_in_the_log(
     assert "in waits_for_something_that_never_comes: release.wait(30)" in TextFormatter().format(record)
     release.set()
     eventually(operator.manager.probes.live.passes, "the probe passes again")
+
+
+def test_a_mapper_that_hangs_is_named_with_its_object_and_holds_up_nobody_else(
+    foos: Cluster, release: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+    registry = Registry()
+
+    def keys_of(config: Object) -> list[str]:
+        if config["metadata"]["name"] == "slow":
+            release.wait(60)
+        return ["default/a"]
+
+    @registry.reconciler("Foo", name="maps", watches={"v1/ConfigMap": keys_of})
+    def maps(obj: Object, ctx: Context) -> None:
+        done.append("maps")
+
+    @registry.reconciler("Foo", name="owner", owns=["v1/ConfigMap"])
+    def owner(obj: Object, ctx: Context) -> None:
+        ctx.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": obj["metadata"]["name"]}})
+        done.append("owner")
+
+    foos.create("a")
+    operator = foos.start(registry, reflector=ReflectorSettings(patience=0.2))
+    eventually(lambda: operator.manager.started() and {"maps", "owner"} <= set(done), "the first runs")
+    foos.create("slow", kind="v1/ConfigMap")
+    note = "the mapper keys_of of maps hangs over default/slow of configmaps, at "
+    eventually(lambda: note in operator.manager.probes.ready.look()["caches"].note, "the note")
+    eventually(lambda: note in caplog.text, "the warning")
+    assert "in keys_of: release.wait(60)" in operator.manager.probes.ready.look()["caches"].note
+    foos.client.delete(foos.kind("v1/ConfigMap"), "a", "default")  # the other reconciler hears of it, and makes it again
+    eventually(lambda: foos.get("v1/ConfigMap", "a"), "the child being made again")
+    maps_before = done.count("maps")
+    release.set()
+    eventually(lambda: done.count("maps") > maps_before, "what waited for the mapper")
+    eventually(lambda: operator.manager.probes.ready.look()["caches"] == Finding(), "the end of it")
 
 
 def test_a_stuck_coroutine_is_shown_where_it_awaits(foos: Cluster, caplog: pytest.LogCaptureFixture) -> None:
