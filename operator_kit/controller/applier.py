@@ -113,7 +113,7 @@ class Applier:
         # Under the lock; to the hash of what was desired, and of what the server made of it.
         self._settled: OrderedDict[tuple[Resource, str], tuple[str, str]] = OrderedDict()
         self._told: set[tuple[Resource, str]] = set()
-        self._undeclared: set[Resource] = set()
+        self._unseen: set[Resource] = set()
 
     def prepare(self, desired: Mapping[str, Any], owner: Object, *, owned: bool, member_of: str = "") -> Prepared:
         """What is to be sent for a child.
@@ -133,7 +133,7 @@ class Applier:
         body = prepare(desired, kind, owner)
         by_label = False
         if owned:
-            self._tell_undeclared(kind)
+            self._tell_unseen(kind, body, in_set=bool(member_of))
             labelled = self._caches.is_labelled(kind)
             by_label = claim(body, kind, owner, self._caches.own.resource, self._marks, labelled=labelled)
         if by_label and not self._caches.shows(kind, key_of(body)):
@@ -146,19 +146,30 @@ class Applier:
             meta["labels"] = {**(meta.get("labels") or {}), self._marks.set: member_of}
         return Prepared(kind, body, applied_hash(body), owned, by_label)
 
-    def _tell_undeclared(self, kind: Resource) -> None:
-        """Say once that a kind of children is not declared: it works, until a child is changed or roles are enforced."""
-        if any(lister.resource.group_resource == kind.group_resource for lister in self._caches.owned):
+    def _tell_unseen(self, kind: Resource, body: Object, *, in_set: bool) -> None:
+        """Say once that children of a kind are not seen: it works, until a child is changed or roles are enforced.
+
+        Raises `UsageError` for a member of a set that the caches leave out: it could not be found again.
+        """
+        name = f"{kind.api_version}/{kind.kind}"
+        lister = next((each for each in self._caches.owned if each.resource.group_resource == kind.group_resource), None)
+        if lister is None:
+            why = f"of the kind {name}, which is not declared"
+            besides, remedy = ", and `operator-kit rbac` leaves it out", f"add owns=[{name!r}]"
+        elif lister.leaves_out(body):
+            why = f"of its own kind without the labels of its selector {lister.selector!r}"
+            besides, remedy = "", "give it those labels"
+            if in_set:
+                raise UsageError(f"apply_set: {describe(body)} could not be found again: it is {why}; {remedy}")
+        else:
             return
         with self._lock:
-            if kind in self._undeclared:
+            if kind in self._unseen:
                 return
-            self._undeclared.add(kind)
-        name = f"{kind.api_version}/{kind.kind}"
+            self._unseen.add(kind)
         _log.warning(
-            "%s: applies a child of the kind %s, which is not declared: its changes and its loss do not run its owner, and "
-            "`operator-kit rbac` leaves it out; add owns=[%r], or pass owned=False",
-            *(self._controller, name, name),
+            "%s: applies a child %s: its changes and its loss do not run its owner%s; %s, or pass owned=False",
+            *(self._controller, why, besides, remedy),
         )
 
     def apply(self, prepared: Prepared, owner: Object, *, force: bool, live: bool, timeout: Callable[[], float]) -> Applied:
@@ -179,7 +190,7 @@ class Applier:
         """
         kind, body, digest, key = prepared.kind, prepared.body, prepared.digest, prepared.key
         wish = Wish(kind, key, key_of(owner), digest)
-        before = self._before(kind, key, timeout, live=live)
+        before = self._before(kind, key, body, timeout, live=live)
         if before is None:
             if prepared.by_label and is_deleting(owner):
                 raise UsageError(f"apply: {describe(owner)} is being deleted: {describe(body)}, made now, would outlive it")
@@ -211,13 +222,14 @@ class Applier:
             self._tell_loop(kind, body, before or {}, owner, rivals)
         return Applied(answer, written=True)
 
-    def _before(self, kind: Resource, key: str, timeout: Callable[[], float], *, live: bool) -> Object | None:
+    def _before(self, kind: Resource, key: str, body: Object, timeout: Callable[[], float], *, live: bool) -> Object | None:
         """The child as the cache holds it; where it holds too little, as the server does: a read is cheaper than a write."""
         lister = None if live else self._caches.find(kind)
         namespace, _, name = key.rpartition("/")
         if lister is not None and lister.covers(namespace):
             held = lister.get(key)
-            if held is None or not lister.metadata_only:
+            whole = not lister.metadata_only if held is not None else not lister.leaves_out(body)
+            if whole:
                 return held
         try:
             return self._client.get(kind, name, namespace or None, timeout=timeout())

@@ -171,7 +171,8 @@ class Context:
         if applied.again:
             run.again = min(run.again or applied.again, applied.again)
         if applied.written:
-            run.writes.append(Write(*child, uid_of(applied.child), resource_version_of(applied.child)))
+            if not self._scope.caches.leaves_out(prepared.kind, applied.child):  # no cache will ever hold it
+                run.writes.append(Write(*child, uid_of(applied.child), resource_version_of(applied.child)))
             self.log.debug("applied %s %s", prepared.kind.kind, prepared.key)
         return applied.child
 

@@ -42,11 +42,16 @@ class Lister:
         resource: the kind.
         metadata_only: whether the caches hold metadata alone.
         labelled: the index by the label that names the owner; empty where the kind has no children by label.
+        selector: the labels that an object must have to be in the caches; empty for all.
     """
 
-    def __init__(self, resource: Resource, informers: Mapping[str, Informer], *, metadata_only: bool = False) -> None:
+    def __init__(
+        self, resource: Resource, informers: Mapping[str, Informer], *, metadata_only: bool = False, selector: str = ""
+    ) -> None:
         self.resource = resource
         self.metadata_only = metadata_only
+        self.selector = selector
+        self._selector = LabelSelector.parse(selector)
         self.labelled = ""
         self._informers = dict(informers)  # by namespace; "" for all
 
@@ -63,6 +68,10 @@ class Lister:
     def covers(self, namespace: str) -> bool:
         """Whether objects of this namespace are in the caches."""
         return "" in self._informers or namespace in self._informers
+
+    def leaves_out(self, obj: Mapping[str, Any]) -> bool:
+        """Whether its labels keep an object out of the caches."""
+        return bool(self.selector) and not self._selector.matches(metadata_of(obj).get("labels") or {})
 
     def _of(self, namespace: str) -> Informer:
         informer = self._informers.get("") or self._informers.get(namespace)
@@ -255,7 +264,7 @@ class Caches:
             )
             self._acquired.append(informer)
             held[namespace] = informer
-        return Lister(resource, held, metadata_only=metadata_only)
+        return Lister(resource, held, metadata_only=metadata_only, selector=selector)
 
     def detach(self) -> None:
         """Take the handlers back. The caches go on."""
@@ -315,6 +324,11 @@ class Caches:
         """Whether the object of a key would be in the caches."""
         lister = self.find(resource)
         return lister is not None and lister.covers(split_key(key)[0])
+
+    def leaves_out(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
+        """Whether an object of a kind that is cached will not be in the caches, for want of labels."""
+        lister = self.find(resource)
+        return lister is not None and lister.leaves_out(obj)
 
     def lister(self, name: str) -> Lister:
         """The lister of a kind. Raises `NotCached` when nobody declared it."""

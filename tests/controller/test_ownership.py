@@ -184,6 +184,43 @@ def test_a_kind_of_children_that_is_not_declared_is_told_once(
     assert "add owns=['v1/Secret']" in told[0]
 
 
+def test_a_child_of_its_own_kind_that_the_selector_leaves_out_is_told_once_and_applied_once(
+    world: Cluster, operator: StartOperator, writes: OperatorWrites, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No cache ever holds it: it would be applied at every run, and the run after it would wait for it in vain."""
+
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply({**team("child"), "spec": {"size": obj["spec"].get("size", 1)}})
+
+    labels = {"tier": "one"}
+    parent = team("parent")
+    parent["metadata"]["labels"] = labels
+    world.create(parent)
+    running = operator(teams(function, owns=["Team"], selector="tier=one")).settle()
+    assert writes.take() == ["patch teams.example.com default/child"]
+    for value in ("a", "b"):
+        world.patch("Team", "parent", {"metadata": {"annotations": {"seen": value}}})
+        running.settle()
+    assert writes.take() == []
+    world.patch("Team", "parent", {"spec": {"size": 2}})
+    running.settle()
+    assert writes.take() == ["patch teams.example.com default/child"]
+    told = [record.getMessage() for record in caplog.records if "do not run its owner" in record.getMessage()]
+    assert len(told) == 1
+    assert "of its own kind without the labels of its selector 'tier=one'" in told[0]
+
+
+def test_a_member_of_a_set_that_the_selector_leaves_out_is_refused(world: Cluster, operator: StartOperator) -> None:
+    def function(obj: Object, ctx: Context) -> None:
+        ctx.apply_set([team("child")])
+
+    parent = team("parent")
+    parent["metadata"]["labels"] = {"tier": "one"}
+    world.create(parent)
+    running = operator(teams(function, owns=["Team"], selector="tier=one"))
+    running.wait_failing("Team default/child could not be found again: it is of its own kind without the labels of its selector")
+
+
 # ------------------------------------------------------------------ children that no owner reference reaches
 
 
