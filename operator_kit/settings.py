@@ -16,12 +16,24 @@ from typing import Any, NamedTuple
 
 from operator_kit.errors import ConfigError, yaml_problem
 
-__all__ = ["ENV_PREFIX", "Address", "Settings", "format_duration", "load", "parse_address", "parse_duration", "suggest"]
+__all__ = [
+    "ENV_PREFIX",
+    "Address",
+    "Settings",
+    "format_duration",
+    "ignored_variables",
+    "load",
+    "parse_address",
+    "parse_duration",
+    "suggest",
+]
 
 ENV_PREFIX = "OPERATOR_KIT_"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# Variables that are neither settings nor mistakes: the test plugin's, and those that Kubernetes makes for Services.
+_NO_SETTING = re.compile(r"TEST_.*|.*(_SERVICE_HOST|_SERVICE_PORT(_.+)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -292,7 +304,7 @@ def load(
 
     Args:
         file: a YAML mapping of setting names (dashes or underscores) to values.
-        environ: the environment; only `OPERATOR_KIT_*` is read, and of that only names that are settings.
+        environ: the environment; only `OPERATOR_KIT_*` is read, of that only settings; see `ignored_variables`.
         flags: what the command line was given; None values were not given.
 
     Returns:
@@ -322,6 +334,21 @@ def load(
         if value is not None and value != ():
             put(name, value, f"--{name.replace('_', '-')}")
     return Settings(**values), origins
+
+
+def ignored_variables(environ: Mapping[str, str]) -> list[str]:
+    """What is to be said of variables that look like settings and are none: one text for each, with the nearest name."""
+    import difflib
+
+    known = [field.name.upper() for field in dataclasses.fields(Settings)]
+    out = []
+    for variable in sorted(environ):
+        name = variable.removeprefix(ENV_PREFIX)
+        if name != variable and name not in known and not _NO_SETTING.fullmatch(name):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {ENV_PREFIX}{near[0]}?" if near else "--print-settings shows those there are"
+            out.append(f"the variable {variable} is ignored: no setting is named so; {hint}")
+    return out
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from operator_kit.cli import exit_codes
-from operator_kit.cli.options import SETTINGS_OF_A_LOOK, SettingsCommand, read_settings, settings_options
-from operator_kit.errors import ConfigError, UsageError
+from operator_kit.cli.options import (
+    SETTINGS_OF_A_LOOK,
+    SettingsCommand,
+    asking,
+    read_settings,
+    settings_options,
+    targets_argument,
+    tell_ignored,
+)
 
 if TYPE_CHECKING:
     from operator_kit.generate import Access, Report
@@ -43,10 +50,9 @@ are understood; those that have no part in the answer are passed over.
     cls=SettingsCommand,
     listed=(*SETTINGS_OF_A_LOOK, "metrics_auth"),
     epilog=EPILOG,
-    no_args_is_help=True,
     short_help="Ask whether reconcilers would run.",
 )
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@targets_argument
 @click.option(
     "--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Text for people, JSON for machines.  [text]"
 )
@@ -58,29 +64,19 @@ def command(ctx: click.Context, /, targets: tuple[str, ...], *, output: str, set
     Asked for are the kinds they name and every permission they need; nothing is changed. Missing rules are printed as they are
     pasted into a role.
     """
-    from operator_kit.api import Client
     from operator_kit.generate import check, lease_needs, metrics_needs
     from operator_kit.manager import ExitCode, load_targets
     from operator_kit.manager.leadership import election_rules
 
     settings, _ = read_settings(settings_file, os.environ, flags)
+    tell_ignored(os.environ)
     registry = load_targets(targets)
-    client = Client.from_config(
-        kubeconfig=settings.kubeconfig, context=settings.context, request_timeout=settings.request_timeout
-    )
     besides = metrics_needs() if settings.metrics_auth else []
-    try:
+    with asking(settings.kubeconfig, settings.context, settings.request_timeout) as client:
         if settings.leader_elect:
             rules = election_rules(settings, client.namespace)
             besides += lease_needs(rules.namespace, rules.name)
         report = check(registry, client, namespaces=settings.namespace, besides=besides)
-    except ConfigError:
-        raise
-    except UsageError as exc:
-        exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group, as for `run`
-        raise
-    finally:
-        client.close()
     click.echo(json.dumps(report.to_dict(), indent=2) if output == "json" else "\n".join(_text(report, client.origin)))
     if report.missing_kinds:
         ctx.exit(ExitCode.NOT_INSTALLED)

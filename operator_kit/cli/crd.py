@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from operator_kit.cli import exit_codes
+from operator_kit.cli.options import targets_argument
 from operator_kit.errors import UsageError
 
 __all__ = ["command"]
@@ -18,8 +19,8 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG, no_args_is_help=True, short_help="Print the CRDs of models written in Python.")
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.command(epilog=EPILOG, short_help="Print the CRDs of models written in Python.")
+@targets_argument
 def command(targets: tuple[str, ...]) -> None:
     """Print the CustomResourceDefinitions of the models in TARGETs: Python files, directories of them, or modules."""
     try:

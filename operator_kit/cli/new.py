@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG, no_args_is_help=True, short_help="Write a new operator's project, to start from.")
+@click.command(epilog=EPILOG, short_help="Write a new operator's project, to start from.")
 @click.argument("name")
 @click.option("--kind", default="", metavar="KIND", help="The kind it is for.  [NAME in CamelCase]")
 @click.option("--group", default="example.com", metavar="GROUP", help="The kind's API group: a domain of yours.  [example.com]")

@@ -5,15 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from operator_kit.errors import ConfigError
-from operator_kit.settings import ENV_PREFIX, Settings, format_duration, load
+from operator_kit.errors import ConfigError, ConnectionFailed, UsageError
+from operator_kit.settings import ENV_PREFIX, Settings, format_duration, ignored_variables, load
 
-__all__ = ["SETTINGS_OF_A_LOOK", "SettingsCommand", "read_settings", "settings_options", "show_settings"]
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+
+__all__ = [
+    "NO_TARGET",
+    "SETTINGS_OF_A_LOOK",
+    "SettingsCommand",
+    "asking",
+    "read_settings",
+    "settings_options",
+    "show_settings",
+    "targets_argument",
+    "tell_ignored",
+]
+
+NO_TARGET = "give at least one TARGET: a Python file, a directory of them, or a module"
 
 SETTINGS_OF_A_LOOK = (
     *("kubeconfig", "context", "request_timeout", "namespace"),
@@ -83,6 +99,44 @@ def _option(field: dataclasses.Field[Any]) -> Callable[[_C], _C]:
     return click.option(name, field.name, cls=heading, default=None, metavar=_METAVARS[kind], help=hint)
 
 
+def targets_argument(function: _C) -> _C:
+    """Add the TARGETs, at least one, to a command."""
+
+    def given(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value and not ctx.resilient_parsing:
+            raise click.UsageError(NO_TARGET, ctx)
+        return value
+
+    return click.argument("targets", nargs=-1, metavar="TARGET...", callback=given)(function)
+
+
+@contextmanager
+def asking(kubeconfig: str, context: str, request_timeout: float = 30.0) -> Iterator[Client]:
+    """A client for a command that asks and ends.
+
+    Raises:
+        ConnectionFailed: the server does not answer; with where its address comes from, and the remedy.
+        ConfigError: the kubeconfig cannot be used.
+        UsageError: what the block raises; it ends the command with the code for kinds, as `run` does.
+    """
+    from operator_kit.api import Client
+    from operator_kit.manager import ExitCode
+
+    client = Client.from_config(kubeconfig=kubeconfig, context=context, request_timeout=request_timeout)
+    try:
+        yield client
+    except ConnectionFailed as exc:
+        remedy = f"its address is from {client.origin}: start it, or name another with --kubeconfig or --context"
+        raise ConnectionFailed(f"{exc}; {remedy}", sent=exc.sent, silent=exc.silent) from exc
+    except ConfigError:
+        raise
+    except UsageError as exc:
+        exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group
+        raise
+    finally:
+        client.close()
+
+
 def read_settings(file: str | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> tuple[Settings, dict[str, str]]:
     """The settings and where each came from.
 
@@ -95,6 +149,12 @@ def read_settings(file: str | None, environ: Mapping[str, str], flags: Mapping[s
     except ConfigError as exc:
         raise click.UsageError(str(exc)) from None
     return load(file=file, environ=environ, flags=flags)
+
+
+def tell_ignored(environ: Mapping[str, str]) -> None:
+    """Warn, on stderr, of variables that look like settings and are none."""
+    for text in ignored_variables(environ):
+        click.echo(f"warning: {text}", err=True)
 
 
 def show_settings(settings: Settings, origins: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from operator_kit.cli import exit_codes
+from operator_kit.cli.options import asking, targets_argument
 from operator_kit.errors import ConfigError, KindNotFound
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ The kinds are looked up in the CRDs of models written in Python, in the files of
 """
 
 
-@click.command(epilog=EPILOG, no_args_is_help=True, short_help="Print the least roles that reconcilers need.")
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.command(epilog=EPILOG, short_help="Print the least roles that reconcilers need.")
+@targets_argument
 @click.option(
     "--namespaced",
     multiple=True,
@@ -162,20 +163,15 @@ def resolver(
     if not kubeconfig and not context:
         yield Kinds([*known, *_builtin()]).resolve
         return
-    from operator_kit.api import Client
+    with asking(kubeconfig, context) as client:
 
-    client = Client.from_config(kubeconfig=kubeconfig, context=context)
+        def resolve(kind: str) -> Resource:
+            try:
+                return client.discovery.resolve(kind)
+            except KindNotFound:
+                return Kinds(known).resolve(kind)
 
-    def resolve(kind: str) -> Resource:
-        try:
-            return client.discovery.resolve(kind)
-        except KindNotFound:
-            return Kinds(known).resolve(kind)
-
-    try:
         yield resolve
-    finally:
-        client.close()
 
 
 def _resources_of(files: Iterable[Path]) -> Iterator[Resource]:

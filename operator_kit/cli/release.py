@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from operator_kit.cli import exit_codes
-from operator_kit.cli.options import SETTINGS_OF_A_LOOK, SettingsCommand, read_settings, settings_options
-from operator_kit.errors import ApiError, ConfigError, UsageError
+from operator_kit.cli.options import (
+    SETTINGS_OF_A_LOOK,
+    SettingsCommand,
+    asking,
+    read_settings,
+    settings_options,
+    targets_argument,
+    tell_ignored,
+)
+from operator_kit.errors import ApiError
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
@@ -44,10 +52,9 @@ settings file are understood; those that have no part in this are passed over.
     cls=SettingsCommand,
     listed=SETTINGS_OF_A_LOOK,
     epilog=EPILOG,
-    no_args_is_help=True,
     short_help="Take the finalizers off, to uninstall.",
 )
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@targets_argument
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @click.option("--force", is_flag=True, help="Go on although an operator holds the lease, or the lease cannot be read.")
 @settings_options
@@ -60,29 +67,19 @@ def command(
     A controller that is uninstalled leaves its finalizers behind, and objects that carry one cannot be deleted. Only finalizers
     named after these reconcilers are touched. It may be repeated.
     """
-    from operator_kit.api import Client
     from operator_kit.manager import ExitCode, load_targets
     from operator_kit.manager.release import release
 
     settings, _ = read_settings(settings_file, os.environ, flags)
+    tell_ignored(os.environ)
     registry = load_targets(targets)
-    client = Client.from_config(
-        kubeconfig=settings.kubeconfig, context=settings.context, request_timeout=settings.request_timeout
-    )
     released: list[Released] = []
-    try:
+    with asking(settings.kubeconfig, settings.context, settings.request_timeout) as client:
         if not dry_run and not force:
             _refuse_while_led(ctx, client, settings)
         for each in release(registry, client, settings.namespace, dry_run=dry_run):
             released.append(each)
             click.echo(_line(each, dry_run=dry_run), err=bool(each.problem))
-    except ConfigError:
-        raise
-    except UsageError as exc:
-        exc.exit_code = ExitCode.KIND  # type: ignore[attr-defined]  # read by the group, as for `run`
-        raise
-    finally:
-        client.close()
     done = [each for each in released if not each.problem]
     click.echo(f"{len(done)} object{'s' * (len(done) != 1)} {'would be ' if dry_run else ''}released")
     for name in dict.fromkeys(each.finalizer for each in done if each.made.owns_by_label):

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from operator_kit.cli import exit_codes
-from operator_kit.cli.options import SettingsCommand, read_settings, settings_options, show_settings
+from operator_kit.cli.options import NO_TARGET, SettingsCommand, read_settings, settings_options, show_settings, tell_ignored
 from operator_kit.errors import ConfigError, UsageError
+from operator_kit.settings import ignored_variables
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
@@ -47,7 +48,7 @@ line of the --settings file. Flags come before variables, variables before the f
 """
 
 
-@click.command(cls=SettingsCommand, epilog=EPILOG, no_args_is_help=True, short_help="Run reconcilers.")
+@click.command(cls=SettingsCommand, epilog=EPILOG, short_help="Run reconcilers.")
 @click.argument("targets", nargs=-1, metavar="TARGET...")
 @click.option("--sandbox", is_flag=True, help="Run against an API server embedded in this process; no cluster needed.")
 @click.option(
@@ -78,30 +79,36 @@ def command(
     settings, origins = read_settings(settings_file, os.environ, flags)
     if print_settings:
         click.echo(show_settings(settings, origins))
+        tell_ignored(os.environ)
         return
     if not targets:
-        raise click.UsageError("give at least one TARGET: a Python file, a directory of them, or a module")
+        raise click.UsageError(NO_TARGET)
     if loads and not sandbox:
         raise click.UsageError("--load is for --sandbox; use kubectl apply for a cluster")
     if sandbox and (settings.kubeconfig or settings.context):
         raise click.UsageError("--sandbox and --kubeconfig (or --context) name two API servers; give one")
-    if settings.leader_elect:
-        _check_election(settings, origins)
+    _check_together(settings, origins)
     from operator_kit.observe.logging import configure
 
     configure(level=settings.log_level, format=settings.log_format)
+    for text in ignored_variables(os.environ):
+        _log.warning("%s", text)
     ctx.exit(_run(targets, settings, sandbox=sandbox, loads=loads))
 
 
-def _check_election(settings: Settings, origins: Mapping[str, str]) -> None:
-    """Refuse an election that cannot work, before anything starts. It is the flags' fault where one of them was given."""
+def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
+    """Refuse settings that cannot work together, before anything starts. It is the flags' fault where one of them was given."""
     from operator_kit.manager.leadership import election_rules
+    from operator_kit.manager.serving import check_serving
 
+    prefix = "metrics_"
     try:
-        election_rules(settings, "default")
+        check_serving(settings)
+        if settings.leader_elect:
+            prefix = "leader_elect"
+            election_rules(settings, "default")
     except ConfigError as exc:
-        given = [name for name in origins if name.startswith("leader_elect") and origins[name].startswith("--")]
-        if given:
+        if any(name.startswith(prefix) and origin.startswith("--") for name, origin in origins.items()):
             raise click.UsageError(str(exc)) from None
         raise
 

@@ -62,7 +62,7 @@ class Manager:
         serving: where they and the metrics are served.
 
     Raises:
-        ConfigError: the settings of the election contradict each other.
+        ConfigError: the settings of the election, or of the metrics, contradict each other.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from operator_kit.api import Cancel
 from operator_kit.clock import Clock
+from operator_kit.errors import ConfigError
 from operator_kit.manager.authorization import Authorizer
 from operator_kit.manager.certificates import CertificateFiles, self_signed
 from operator_kit.manager.connection import Request, Response, Route
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from operator_kit.observe.metrics import Registry as Metrics
     from operator_kit.settings import Settings
 
-__all__ = ["Serving"]
+__all__ = ["Serving", "check_serving"]
 
 SCRAPES_AT_ONCE = 4
 STOP_SECONDS = 5.0
@@ -48,9 +49,13 @@ class Serving:
         metrics: what is exported.
         client: asked who may read the metrics.
         clock: the clock.
+
+    Raises:
+        ConfigError: as `check_serving`.
     """
 
     def __init__(self, settings: Settings, probes: Probes, metrics: Metrics, client: Client, *, clock: Clock) -> None:
+        check_serving(settings)
         self._settings = settings
         self._probes = probes
         self._metrics = metrics
@@ -63,7 +68,7 @@ class Serving:
         """Take the addresses and answer. Either all of it works or nothing is started.
 
         Raises:
-            EndpointError: an address or a certificate cannot be used, or the settings contradict each other.
+            EndpointError: an address or a certificate cannot be used.
         """
         endpoints = self._planned()
         try:
@@ -92,7 +97,6 @@ class Serving:
     def _planned(self) -> list[Endpoint]:
         settings = self._settings
         metrics, probes = parse_address(settings.metrics_bind_address), parse_address(settings.health_probe_bind_address)
-        self._check()
         checks = {**self._probes.live.routes("/healthz"), **self._probes.ready.routes()}
         endpoints = []
         if metrics is not None:
@@ -103,16 +107,6 @@ class Serving:
         if probes is not None:
             endpoints.append(Endpoint(probes, checks, clock=self._clock))
         return endpoints
-
-    def _check(self) -> None:
-        settings = self._settings
-        files = (settings.metrics_cert_file, settings.metrics_key_file)
-        if any(files) and not all(files):
-            raise EndpointError("metrics_cert_file and metrics_key_file belong together: give both, or neither")
-        if not settings.metrics_secure and any(files):
-            raise EndpointError("metrics_cert_file is given, and the metrics are served without TLS: add --metrics-secure")
-        if not settings.metrics_secure and settings.metrics_auth:
-            raise EndpointError("--metrics-auth takes tokens, which must not be sent without TLS: add --metrics-secure")
 
     def _tls(self) -> Callable[[], ssl.SSLContext] | None:
         settings = self._settings
@@ -138,6 +132,17 @@ class Serving:
             else scrape
         )
         return _at_most(SCRAPES_AT_ONCE, guarded)
+
+
+def check_serving(settings: Settings) -> None:
+    """Refuse settings that contradict each other. Raises `ConfigError`, with the remedy."""
+    files = (settings.metrics_cert_file, settings.metrics_key_file)
+    if any(files) and not all(files):
+        raise ConfigError("metrics-cert-file and metrics-key-file belong together: give both, or neither")
+    if not settings.metrics_secure and any(files):
+        raise ConfigError("metrics-cert-file is given, and the metrics are served without TLS: add --metrics-secure")
+    if not settings.metrics_secure and settings.metrics_auth:
+        raise ConfigError("metrics-auth takes tokens, which must not be sent without TLS: add --metrics-secure")
 
 
 def _at_most(limit: int, route: Route) -> Route:

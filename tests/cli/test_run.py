@@ -175,11 +175,47 @@ def test_a_command_that_runs_nothing_lists_the_settings_with_a_part_in_it_and_un
         (("--load", "x"), "--load is for --sandbox"),
         (("--sandbox", "--kubeconfig", "x"), "name two API servers"),
         ((), "give at least one TARGET"),
+        (("--metrics-auth",), "add --metrics-secure"),
+        (("--metrics-secure", "--metrics-cert-file", "x"), "belong together"),
+        (("--metrics-cert-file", "x", "--metrics-key-file", "y"), "add --metrics-secure"),
     ],
 )
 def test_a_flag_that_cannot_be_used(arguments: tuple[str, ...], says: str) -> None:
     target = () if "TARGET" in says else (write("ok_target.py", UNKNOWN),)
     refused(run("--exit-when-idle", *arguments, *target), ExitCode.USAGE, says)
+
+
+@pytest.mark.parametrize("command", ["run", "check", "release", "rbac", "crd"])
+def test_without_a_target_a_line_says_what_is_missing_and_not_the_whole_help(command: str) -> None:
+    result = CliRunner().invoke(main, [command])
+    refused(result, ExitCode.USAGE, "give at least one TARGET: a Python file, a directory of them, or a module")
+    assert len(result.output.splitlines()) == 4
+
+
+def test_a_variable_that_is_no_setting_is_warned_of(place: Path) -> None:
+    wrong = {"OPERATOR_KIT_WORKES": "3", "OPERATOR_KIT_KUBECONFIG": "none"}
+    says = "the variable OPERATOR_KIT_WORKES is ignored: no setting is named so; did you mean OPERATOR_KIT_WORKERS?"
+    target = write("ok_target.py", UNKNOWN)
+    for arguments in (["run", "--print-settings"], ["check", target], ["release", target]):
+        assert f"warning: {says}" in CliRunner().invoke(main, arguments, env=wrong).stderr
+    assert json.loads(run("--log-format", "json", target, env=wrong).stderr.splitlines()[0])["message"] == says
+
+
+@pytest.mark.parametrize("command", ["check", "release", "rbac"])
+def test_a_server_that_does_not_answer_is_told_with_where_its_address_is_from(command: str) -> None:
+    text = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "dev",
+            "clusters": [{"name": "dev", "cluster": {"server": "http://127.0.0.1:9"}}],
+            "contexts": [{"name": "dev", "context": {"cluster": "dev", "user": "dev"}}],
+            "users": [{"name": "dev", "user": {}}],
+        }
+    )
+    result = CliRunner().invoke(main, [command, "--kubeconfig", write("k", text), write("ok_target.py", UNKNOWN)])
+    remedy = "its address is from kubeconfig k, context dev: start it, or name another with --kubeconfig or --context"
+    refused(result, ExitCode.UNREACHABLE, "operator-kit: no answer from http://127.0.0.1:9", "Connection refused", remedy)
 
 
 ELECT = ("--leader-elect", "--leader-election-id", "x")
@@ -206,6 +242,10 @@ def test_an_election_that_cannot_work_by_file_or_variable_is_a_configuration_err
     write("s.yaml", "leader_elect: true\nleader_election_id: x\nleader_election_renew_deadline: 20s\n")
     refused(run("--settings", "s.yaml", write("ok_target.py", UNKNOWN)), ExitCode.CONFIG, "leader-election-renew-deadline (20s)")
     refused(run("ok_target.py", env={"OPERATOR_KIT_LEADER_ELECT": "true"}), ExitCode.CONFIG, "leader-election-id is empty")
+
+
+def test_metrics_that_cannot_be_served_so_by_file_or_variable_are_a_configuration_error() -> None:
+    refused(run(write("ok_target.py", UNKNOWN), env={"OPERATOR_KIT_METRICS_AUTH": "true"}), ExitCode.CONFIG, "--metrics-secure")
 
 
 def test_an_unknown_command_is_given_the_nearest() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from operator_kit.errors import ConfigError
-from operator_kit.settings import Settings, format_duration, load, parse_address, parse_duration
+from operator_kit.settings import Settings, format_duration, ignored_variables, load, parse_address, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -111,9 +113,31 @@ def test_a_bad_value_names_the_setting_and_its_origin(variable: str, value: str,
     assert variable in str(caught.value)
 
 
-def test_every_setting_has_help() -> None:
-    import dataclasses
+def test_a_variable_that_is_no_setting_is_told_with_the_nearest() -> None:
+    environ = {
+        "OPERATOR_KIT_WORKES": "3",
+        "OPERATOR_KIT_ZZZ": "",
+        "OPERATOR_KIT_WORKERS": "3",
+        "HOME": "/",
+        # What Kubernetes sets for a Service named operator-kit-metrics, and what the tests' plugin reads.
+        "OPERATOR_KIT_METRICS_SERVICE_HOST": "10.0.0.1",
+        "OPERATOR_KIT_METRICS_SERVICE_PORT_HEALTH": "8081",
+        "OPERATOR_KIT_METRICS_PORT": "tcp://10.0.0.1:8080",
+        "OPERATOR_KIT_METRICS_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "OPERATOR_KIT_TEST_KUBECONFIG": "x",
+    }
+    assert ignored_variables(environ) == [
+        "the variable OPERATOR_KIT_WORKES is ignored: no setting is named so; did you mean OPERATOR_KIT_WORKERS?",
+        "the variable OPERATOR_KIT_ZZZ is ignored: no setting is named so; --print-settings shows those there are",
+    ]
 
+
+@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
+def test_no_setting_is_taken_for_a_variable_of_a_service(field: dataclasses.Field[Any]) -> None:
+    assert ignored_variables({f"OPERATOR_KIT_{field.name.upper()}X": ""}) != []
+
+
+def test_every_setting_has_help() -> None:
     assert all(field.metadata["help"].endswith(".") for field in dataclasses.fields(Settings))
 
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from operator_kit.api import Client
 from operator_kit.clock import Clock, FakeClock
-from operator_kit.errors import UsageError
+from operator_kit.errors import ConfigError, UsageError
 from operator_kit.manager import ExitCode, Manager, binding
 from operator_kit.manager import certificates as module
 from operator_kit.manager.authorization import Authorizer
@@ -141,15 +141,19 @@ def test_an_address_in_use_ends_it_with_a_line_and_nothing_half_started(cluster:
         ({"metrics_secure": True, "metrics_cert_file": "x"}, "belong together"),
         ({"metrics_cert_file": "x", "metrics_key_file": "y"}, "add --metrics-secure"),
         ({"metrics_auth": True}, "add --metrics-secure"),
-        (
-            {"metrics_secure": True, "metrics_cert_file": "none.crt", "metrics_key_file": "none.key"},
-            "none.crt cannot be read: No such file",
-        ),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(cluster: Cluster, settings: dict[str, Any], says: str) -> None:
-    operator = cluster.start(registry_of(nothing), metrics_bind_address=ANY, **settings)
-    with pytest.raises(EndpointError, match=says):
+def test_settings_that_contradict_each_other_are_refused_before_anything_is_made(
+    cluster: Cluster, settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Manager(registry_of(nothing), cluster.client, Settings(metrics_bind_address=ANY, **settings))
+
+
+def test_certificate_files_that_are_not_there_are_told_in_a_line(cluster: Cluster) -> None:
+    files = {"metrics_cert_file": "none.crt", "metrics_key_file": "none.key"}
+    operator = cluster.start(registry_of(nothing), metrics_bind_address=ANY, metrics_secure=True, **files)
+    with pytest.raises(EndpointError, match=r"none\.crt cannot be read: No such file"):
         operator.end()
 
 
