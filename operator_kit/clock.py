@@ -189,7 +189,7 @@ class FakeClock(Clock):
             deadlines = [deadline for deadline, _ in self._waiters.values() if deadline is not None]
             return min(deadlines) - self._monotonic if deadlines else None
 
-    def wait_for_waiters(self, count: int = 1, timeout: float = 10.0) -> None:
+    def wait_for_waiters(self, count: int = 1, timeout: float = 30.0) -> None:
         """Block, in real time, until `count` threads wait on this clock. Raises `TimeoutError`: it is for tests."""
         with self._lock:
             if not self._changed.wait_for(lambda: len(self._waiters) >= count, timeout):

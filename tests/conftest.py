@@ -1,4 +1,4 @@
-"""What every test stands on: no thread outlives its test."""
+"""What every test stands on: no thread outlives its test, and no example of Hypothesis fails because the machine is busy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +19,7 @@ def no_thread_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None
     """Fails a test that leaves a thread running. Threads of wider fixtures (started before) are not its own."""
     before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + 5  # noqa: TID251  # a thread that has been told to end may need a moment
+    deadline = time.monotonic() + 30  # noqa: TID251  # a thread that has been told to end may need a moment
     left = [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()]
     for thread in left:
         thread.join(max(0.0, deadline - time.monotonic()))  # noqa: TID251

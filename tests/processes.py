@@ -26,7 +26,7 @@ class Running:
     def output(self) -> str:
         return self.log.read_text("utf-8", "replace")
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 30) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 60) -> int:
         """Send a signal and wait for the end. Returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -57,7 +57,7 @@ def operator_kit(*arguments: str, log: Path, env: dict[str, str] | None = None) 
         process.wait()
 
 
-def run_operator_kit(*arguments: str, timeout: float = 60, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_operator_kit(*arguments: str, timeout: float = 120, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `operator-kit ARGUMENTS` to its end."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("OPERATOR_KIT_") and name != "KUBECONFIG"
@@ -74,7 +74,7 @@ def run_operator_kit(*arguments: str, timeout: float = 60, env: dict[str, str] |
     )
 
 
-def eventually(look: Callable[[], T], what: str, timeout: float = 30, every: float = 0.05) -> T:
+def eventually(look: Callable[[], T], what: str, timeout: float = 60, every: float = 0.05) -> T:
     """Look again and again until there is something to see: for what happens in another process."""
     deadline = time.monotonic() + timeout  # noqa: TID251  # other processes live in real time
     while True:

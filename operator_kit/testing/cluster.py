@@ -21,7 +21,11 @@ from operator_kit.testing.documents import Source, read_objects
 if TYPE_CHECKING:
     from operator_kit.api import Client
 
-__all__ = ["Cluster", "Expectation"]
+__all__ = ["PATIENCE", "Cluster", "Expectation"]
+
+PATIENCE = 30.0
+"""Seconds that a test waits for what must come. Generous: on a busy machine everything takes its time, and a test that passes waits no
+longer than it must."""
 
 Expectation = Mapping[str, Any] | Callable[[Object], Any]
 """What an object shall hold at least (see `differences`), or a function that returns False, or fails an assertion, till then."""
@@ -129,7 +133,7 @@ class Cluster:
     # ------------------------------------------------------------------ waiting
 
     def wait(
-        self, kind: str, name: str, expected: Expectation | None = None, *, namespace: str | None = None, timeout: float = 10.0
+        self, kind: str, name: str, expected: Expectation | None = None, *, namespace: str | None = None, timeout: float = PATIENCE
     ) -> Object:
         """Wait until an object exists and is as expected. Returns it.
 
@@ -154,7 +158,7 @@ class Cluster:
         assert found is not None
         return found
 
-    def wait_gone(self, kind: str, name: str, *, namespace: str | None = None, timeout: float = 10.0) -> None:
+    def wait_gone(self, kind: str, name: str, *, namespace: str | None = None, timeout: float = PATIENCE) -> None:
         """Wait until an object does not exist. Raises AssertionError when it still does; it names what holds it."""
         __tracebackhide__ = True
 
@@ -177,7 +181,7 @@ class Cluster:
         type_: str | None = None,
         message: str | None = None,
         namespace: str | None = None,
-        timeout: float = 10.0,
+        timeout: float = PATIENCE,
     ) -> None:
         """Wait for an Event about an object (or a kind and a name): an operator writes it a moment after the status.
 

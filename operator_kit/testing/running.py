@@ -20,6 +20,7 @@ from operator_kit.controller import Hook, Reconciler, Registry, Task
 from operator_kit.errors import KindNotFound, OperatorKitError, UsageError
 from operator_kit.manager import ExitCode, Manager, load_targets
 from operator_kit.objects import key_of, resource_version_of, uid_of
+from operator_kit.testing.cluster import PATIENCE
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
@@ -34,7 +35,7 @@ Target = Registry | Reconciler | Task | ModuleType | str | Path
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.002, 0.05  # seconds between two looks
 _STEP = 0.02  # seconds a fake clock is moved, a look each, while the operator starts
-_GRACE = 15.0  # seconds beyond the shutdown timeout in which everything must have ended
+_GRACE = 30.0  # seconds beyond the shutdown timeout in which everything must have ended
 _SHOWN = 10  # keys that a reason names
 
 
@@ -170,7 +171,7 @@ class RunningOperator:
 
     # ------------------------------------------------------------------ coming to rest
 
-    def settle(self, timeout: float = 10.0) -> RunningOperator:
+    def settle(self, timeout: float = PATIENCE) -> RunningOperator:
         """Wait until all is done: caches synced and equal to what the server holds, nothing queued, running or backing off.
 
         A pending requeue-after does not count, nor does what the server's own controllers do later.
@@ -194,7 +195,7 @@ class RunningOperator:
             self._clock.sleep(pause)
             pause = min(_LONGEST_LOOK, pause * 1.5)
 
-    def wait_failing(self, pattern: str, timeout: float = 10.0) -> None:
+    def wait_failing(self, pattern: str, timeout: float = PATIENCE) -> None:
         """Wait until a key's last run has failed so: for what an operator does not settle over until somebody mends it.
 
         Args:

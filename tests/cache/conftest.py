@@ -17,10 +17,10 @@ from operator_kit.objects import Object, Resource
 from operator_kit.sandbox import Sandbox
 
 CM = Resource("", "v1", "ConfigMap", "configmaps")
-QUICK = ReflectorSettings(backoff_base=0.01, backoff_max=0.05, silence=5.0, short_watch=0.02, list_timeout=5.0)
+QUICK = ReflectorSettings(backoff_base=0.01, backoff_max=0.05, silence=30.0, short_watch=0.02, list_timeout=30.0)
 
 
-def until(condition: Callable[[], Any], what: str = "it", timeout: float = 15.0) -> None:
+def until(condition: Callable[[], Any], what: str = "it", timeout: float = 60.0) -> None:
     """Wait for what nothing can be told of: a counter, a text. Fails after a while."""
     deadline = time.monotonic() + timeout  # noqa: TID251  # real threads on real sockets
     while not condition():
@@ -64,7 +64,7 @@ class World:
     def delete(self, name: str) -> None:
         self.calm.delete(CM, name, "default")
 
-    def synced(self, informer: Informer, timeout: float = 15.0) -> None:
+    def synced(self, informer: Informer, timeout: float = 60.0) -> None:
         until(lambda: informer.synced, f"{informer} synced", timeout)
 
     def same(self, informer: Informer, resource: Resource = CM) -> None:

@@ -1,4 +1,4 @@
-"""An operator in this process, against an embedded API server."""
+"""An operator in this process, against an embedded API server, on a clock that waits for a busy machine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from operator_kit.manager import ExitCode, Manager
 from operator_kit.objects import Object, Resource
 from operator_kit.sandbox import Sandbox
 from operator_kit.settings import Settings
+from tests.unhurried import UnhurriedClock
 
 CRD: Object = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -49,10 +50,16 @@ class Operator:
     """A manager on a thread of its own."""
 
     def __init__(
-        self, sandbox: Sandbox, registry: Registry, settings: Settings, agent: str, reflector: ReflectorSettings | None
+        self,
+        sandbox: Sandbox,
+        registry: Registry,
+        settings: Settings,
+        agent: str,
+        clock: UnhurriedClock,
+        reflector: ReflectorSettings | None,
     ) -> None:
-        self.client = Client.from_kubeconfig_dict(sandbox.kubeconfig(), user_agent=agent)
-        self.manager = Manager(registry, self.client, settings, reflector=reflector)
+        self.client = Client.from_kubeconfig_dict(sandbox.kubeconfig(), user_agent=agent, clock=clock)
+        self.manager = Manager(registry, self.client, settings, clock=clock, reflector=reflector)
         self.codes: list[ExitCode] = []
         self.errors: list[BaseException] = []
         self.thread = threading.Thread(target=self._run, name="manager")
@@ -71,7 +78,7 @@ class Operator:
         return self.end()
 
     def end(self) -> ExitCode:
-        self.thread.join(30)
+        self.thread.join(60)
         assert not self.thread.is_alive()
         if self.errors:
             raise self.errors[0]
@@ -81,8 +88,9 @@ class Operator:
 class Cluster:
     """A sandbox, a client of it, and the operators that run against it."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, clock: UnhurriedClock) -> None:
         self.sandbox = sandbox
+        self.clock = clock
         self.client = Client.from_kubeconfig_dict(sandbox.kubeconfig())
         self.operators: list[Operator] = []
 
@@ -111,7 +119,7 @@ class Cluster:
         self, registry: Registry, *, agent: str = "operator-kit", reflector: ReflectorSettings | None = None, **settings: Any
     ) -> Operator:
         """Run in the background; faults can be aimed at it by `agent`."""
-        operator = Operator(self.sandbox, registry, Settings(**settings), agent, reflector)
+        operator = Operator(self.sandbox, registry, Settings(**settings), agent, self.clock, reflector)
         self.operators.append(operator)
         operator.thread.start()
         return operator
@@ -125,14 +133,14 @@ class Cluster:
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    with Sandbox() as sandbox:
-        made = Cluster(sandbox)
+    with UnhurriedClock() as clock, Sandbox() as sandbox:
+        made = Cluster(sandbox, clock)
         try:
             yield made
         finally:
             for operator in made.operators:
                 operator.manager.stop()
-                operator.thread.join(30)
+                operator.thread.join(60)
             made.client.close()
 
 

@@ -32,8 +32,6 @@ ELECTION: dict[str, Any] = {
     "leader_election_renew_deadline": 1.2,
     "leader_election_retry_period": 0.2,
 }
-ACQUIRE_PERIOD = 2.2 * 0.2
-TAKEOVER = 2.0 + 2 * ACQUIRE_PERIOD
 READS = {"get", "list", "watch"}
 
 
@@ -91,7 +89,7 @@ def test_a_standby_is_synced_and_does_nothing_until_the_leader_stops(foos: Clust
     lists = [info for info in asked if info.verb == "list"]
     assert writes(asked) == []
     assert first.stop() is ExitCode.OK
-    eventually(lambda: reason() == "Term1", "the work of the second", timeout=4 * ACQUIRE_PERIOD)
+    eventually(lambda: reason() == "Term1", "the work of the second")
     assert [info for info in asked if info.verb == "list"] == lists, "its caches were warm"
     assert second.stop() is ExitCode.OK
     assert spec_of_lease(foos)["holderIdentity"] == ""
@@ -110,17 +108,17 @@ def test_what_needs_no_leader_runs_everywhere_and_is_not_fenced(foos: Cluster) -
 
     foos.create("a", spec={})
     first = foos.start(registry("first"), **ELECTION)
-    assert {ran.get(timeout=20) for _ in range(4)} == {
+    assert {ran.get(timeout=60) for _ in range(4)} == {
         ("led", "first", 0),
         ("free", "first", 0),
         ("task", "first", 0),
         ("free task", "first", 0),
     }
     second = foos.start(registry("second"), **ELECTION)
-    assert {ran.get(timeout=20) for _ in range(2)} == {("free", "second", 0), ("free task", "second", 0)}
+    assert {ran.get(timeout=60) for _ in range(2)} == {("free", "second", 0), ("free task", "second", 0)}
     eventually(second.manager.started, "a standby")
     assert first.stop() is ExitCode.OK
-    assert {ran.get(timeout=20) for _ in range(2)} == {("led", "second", 1), ("task", "second", 1)}
+    assert {ran.get(timeout=60) for _ in range(2)} == {("led", "second", 1), ("task", "second", 1)}
 
 
 def test_a_standby_stops_at_once_and_leaves_the_lease_alone(foos: Cluster) -> None:
@@ -159,7 +157,7 @@ def test_a_leader_that_is_cut_off_ends_and_writes_nothing_more(
 
     def reconcile(obj: Object, ctx: Context) -> None:
         began.set()
-        assert ctx.stopping.wait(20)
+        assert ctx.stopping.wait(60)
         ctx.set_condition("Ready", True)
         ctx.event("Told", "too late")
         for write in (
@@ -176,7 +174,7 @@ def test_a_leader_that_is_cut_off_ends_and_writes_nothing_more(
     foos.create("a", spec={})
     asked = requests_of(foos, "first")
     first = foos.start(registry_of(reconcile, cleanup=lambda obj, ctx: None), agent="first", **ELECTION)
-    assert began.wait(20)
+    assert began.wait(60)
     before = writes(asked)
     assert sorted(before) == ["create events", "patch foos"], "who leads, and the finalizer"
     reconcile_too, reason = marking(foos)
@@ -186,7 +184,7 @@ def test_a_leader_that_is_cut_off_ends_and_writes_nothing_more(
     assert first.end() is ExitCode.LEASE_LOST
     assert refused.qsize() == 4
     assert "does not hold the lease" in refused.get()
-    eventually(lambda: reason() == "Term1", "the next leader", timeout=TAKEOVER)
+    eventually(lambda: reason() == "Term1", "the next leader")
     assert writes(asked)[len(before) :] == ["create events"], "only that it leads no longer"
     assert "stopped leading: the lease could not be renewed within 1.2s" in caplog.text
     assert "Traceback" not in caplog.text
@@ -199,12 +197,12 @@ def test_a_reconcile_that_outlives_the_gap_is_named_and_the_lease_is_not_given_b
 
     def deaf(obj: Object, ctx: Context) -> None:
         began.set()
-        assert let_go.wait(30)
+        assert let_go.wait(60)
 
     foos.create("a", spec={})
     first = foos.start(registry_of(deaf), agent="first", shutdown_timeout=60, **ELECTION)
     try:
-        assert began.wait(20)
+        assert began.wait(60)
         number = foos.sandbox.faults.add(action="close", user_agent="first", verb="update")
         assert first.end() is ExitCode.LEASE_LOST
         foos.sandbox.faults.remove(number)
@@ -228,12 +226,12 @@ def test_a_coroutine_that_outlives_the_gap_is_cancelled_in_time(foos: Cluster) -
 
     foos.create("a", spec={})
     first = foos.start(registry_of(endless), agent="first", shutdown_timeout=0.1, on_lost_lease="rejoin", **ELECTION)
-    assert began.wait(20)
+    assert began.wait(60)
     number = foos.sandbox.faults.add(action="close", user_agent="first", verb="update")
-    assert cancelled.wait(20)
+    assert cancelled.wait(60)
     began.clear()
     foos.sandbox.faults.remove(number)
-    assert began.wait(20), "it leads again"
+    assert began.wait(60), "it leads again"
     assert first.stop() is ExitCode.OK
 
 
@@ -250,13 +248,13 @@ def test_who_rejoins_stands_by_with_warm_caches_and_begins_anew_when_it_wins(foo
     foos.create("b", spec={})
     asked = requests_of(foos, "first")
     first = foos.start(registry_of(reconcile), agent="first", **settings)
-    assert {ran.get(timeout=20) for _ in range(2)} == {("default/a", 0), ("default/b", 0)}
+    assert {ran.get(timeout=60) for _ in range(2)} == {("default/a", 0), ("default/b", 0)}
     second = foos.start(registry_of(reconcile), agent="second", **settings)
     eventually(second.manager.started, "a standby")
     eventually(first.manager.idle, "rest")
     lists = [info for info in asked if info.verb in {"list", "watch"}]
     fault = foos.sandbox.faults.add(action="status", code=503, user_agent="first", verb="update")
-    assert {ran.get(timeout=20) for _ in range(2)} == {("default/a", 1), ("default/b", 1)}
+    assert {ran.get(timeout=60) for _ in range(2)} == {("default/a", 1), ("default/b", 1)}
     assert leads(second)
     foos.sandbox.faults.remove(fault)
     eventually(first.manager.started, "a standby again")
@@ -264,7 +262,7 @@ def test_who_rejoins_stands_by_with_warm_caches_and_begins_anew_when_it_wins(foo
     names = [sample for family in first.manager.metrics.collect() for sample in family.samples if "workqueue" in family.name]
     assert names == [], "the queue of the last term is gone"
     assert second.stop() is ExitCode.OK
-    assert {ran.get(timeout=20) for _ in range(2)} == {("default/a", 2), ("default/b", 2)}
+    assert {ran.get(timeout=60) for _ in range(2)} == {("default/a", 2), ("default/b", 2)}
     assert [info for info in asked if info.verb in {"list", "watch"}] == lists, "nothing was listed again"
     assert first.stop() is ExitCode.OK
 
@@ -274,12 +272,12 @@ def test_who_cannot_rejoin_in_time_ends(foos: Cluster, caplog: pytest.LogCapture
 
     def deaf(obj: Object, ctx: Context) -> None:
         began.set()
-        assert let_go.wait(30)
+        assert let_go.wait(60)
 
     foos.create("a", spec={})
     first = foos.start(registry_of(deaf), agent="first", on_lost_lease="rejoin", **ELECTION)
     try:
-        assert began.wait(20)
+        assert began.wait(60)
         foos.sandbox.faults.add(action="close", user_agent="first", verb="update")
         assert first.end() is ExitCode.LEASE_LOST
         assert "the reconcile of default/a is still running after" in caplog.text
@@ -292,14 +290,14 @@ def test_a_lease_taken_by_hand_ends_the_work_at_once(foos: Cluster) -> None:
 
     def reconcile(obj: Object, ctx: Context) -> None:
         told.put(ctx.fence.valid_for())
-        assert ctx.stopping.wait(20)
+        assert ctx.stopping.wait(60)
         told.put(ctx.fence.valid_for())
 
     foos.create("a", spec={})
     first = foos.start(registry_of(reconcile), **ELECTION)
-    assert told.get(timeout=20) > 0
+    assert told.get(timeout=60) > 0
     foos.client.patch(foos.kind(LEASE), "test", "default", {"spec": {"holderIdentity": "somebody"}})
-    assert told.get(timeout=20) == 0
+    assert told.get(timeout=60) == 0
     assert first.end() is ExitCode.LEASE_LOST
     assert spec_of_lease(foos)["holderIdentity"] == "somebody"
 
@@ -339,8 +337,8 @@ def test_the_lease_is_given_back_when_everything_else_has_ended(foos: Cluster) -
 
     def reconcile(obj: Object, ctx: Context) -> None:
         began.set()
-        assert ctx.stopping.wait(20)
-        assert go_on.wait(20)
+        assert ctx.stopping.wait(60)
+        assert go_on.wait(60)
         ctx.event("Last", "words")
         ctx.set_condition("Ready", True)
 
@@ -362,7 +360,7 @@ def test_the_lease_is_given_back_when_everything_else_has_ended(foos: Cluster) -
 
     foos.create("a", spec={})
     operator = foos.start(registry, **ELECTION)
-    assert began.wait(20)
+    assert began.wait(60)
     eventually(lambda: foos.client.list_all(foos.kind("v1/Event"), "default").items, "the event of the election")
     operator.manager.stop()
     foos.sandbox.engine.world.storage.observers.append(observe)
@@ -379,12 +377,12 @@ def test_a_lease_whose_work_does_not_end_is_not_given_back(foos: Cluster) -> Non
 
     def stuck(obj: Object, ctx: Context) -> None:
         began.set()
-        assert let_go.wait(30)
+        assert let_go.wait(60)
 
     foos.create("a", spec={})
     operator = foos.start(registry_of(stuck), shutdown_timeout=0.1, **ELECTION)
     try:
-        assert began.wait(20)
+        assert began.wait(60)
         assert operator.stop() is ExitCode.STUCK
         assert spec_of_lease(foos)["holderIdentity"] != ""
     finally:
@@ -401,7 +399,7 @@ def test_a_lease_that_is_lost_during_a_stop_cuts_its_time_short(foos: Cluster, c
     foos.create("a", spec={})
     operator = foos.start(registry_of(stuck), agent="first", shutdown_timeout=60, **ELECTION)
     try:
-        assert began.wait(20)
+        assert began.wait(60)
         foos.sandbox.faults.add(action="close", user_agent="first", verb="update")
         assert operator.stop() is ExitCode.LEASE_LOST
         assert "past the end of its lease" in caplog.text
@@ -415,7 +413,7 @@ def test_what_waits_is_counted_at_the_stop_and_named_when_debugging(foos: Cluste
     def reconcile(obj: Object, ctx: Context) -> Result:
         if obj["metadata"]["name"] == "slow":
             began.set()
-            assert ctx.stopping.wait(20)
+            assert ctx.stopping.wait(60)
             return Result()
         if obj["metadata"]["name"] == "bad":
             raise ValueError("boom")
@@ -425,7 +423,7 @@ def test_what_waits_is_counted_at_the_stop_and_named_when_debugging(foos: Cluste
         foos.create(name, spec={})
     with caplog.at_level(logging.DEBUG, "operator_kit.manager"):
         operator = foos.start(registry_of(reconcile), backoff_base=3600.0, backoff_max=3600.0)
-        assert began.wait(20)
+        assert began.wait(60)
         eventually(lambda: operator.manager.controllers[0].queue.snapshot().delayed_count == 2, "two that wait")
         assert operator.stop() is ExitCode.OK
     assert "stopping: 1 that run may take 30s; 2 that wait for a retry or a requeue are dropped" in caplog.text

@@ -248,15 +248,15 @@ def test_a_running_reconcile_may_finish_and_nothing_else_begins(foos: Cluster) -
 
     def slow(obj: Object, ctx: Context) -> Result:
         began.set()
-        assert ctx.stopping.wait(20)
-        assert go_on.wait(20)
+        assert ctx.stopping.wait(60)
+        assert go_on.wait(60)
         ctx.apply(child_of(obj))
         done.append(ctx.key)
         return Result(requeue_after=0.001)
 
     make(foos, "a", "b", "c")
     operator = foos.start(registry_of(slow), workers=1)
-    assert began.wait(20)
+    assert began.wait(60)
     operator.manager.stop()
     go_on.set()
     assert operator.end() is ExitCode.OK
@@ -269,12 +269,12 @@ def test_a_function_that_outlives_the_deadline_is_named(foos: Cluster, caplog: p
 
     def stuck(obj: Object, ctx: Context) -> None:
         began.set()
-        assert let_go.wait(30)
+        assert let_go.wait(60)
 
     make(foos, "a")
     operator = foos.start(registry_of(stuck), shutdown_timeout=0.1)
     try:
-        assert began.wait(20)
+        assert began.wait(60)
         assert operator.stop() is ExitCode.STUCK
         assert "the reconcile of default/a is still running" in caplog.text
     finally:
@@ -288,7 +288,7 @@ def test_a_shutdown_hook_that_outlives_the_deadline_is_named_and_a_coroutine_is_
 
     @registry.on_shutdown
     def hang(ctx: TaskContext) -> None:
-        assert let_go.wait(30)
+        assert let_go.wait(60)
 
     async def endless(ctx: AsyncTaskContext) -> None:
         try:
@@ -324,7 +324,7 @@ def test_a_coroutine_that_outlives_the_deadline_is_cancelled(foos: Cluster) -> N
 
     make(foos, "a")
     operator = foos.start(registry_of(endless), shutdown_timeout=0.1)
-    assert began.wait(20)
+    assert began.wait(60)
     assert operator.stop() is ExitCode.OK
     assert cancelled == [True]
 
@@ -339,7 +339,7 @@ def test_a_stop_while_discovery_hangs_does_not_wait_for_it(cluster: Cluster) -> 
     operator = cluster.start(registry_of(steady), shutdown_timeout=60)
     eventually(lambda: cluster.sandbox.faults.struck(hang), "the request that hangs")
     operator.manager.stop()
-    operator.thread.join(10)  # the request itself would take 30 s until it is given up
+    operator.thread.join(25)  # the request itself would take 30 s until it is given up
     assert not operator.thread.is_alive()
     assert operator.codes == [ExitCode.OK]
 
@@ -385,6 +385,6 @@ def test_who_waits_for_a_turn_at_the_end_of_a_shutdown_waits_no_more(foos: Clust
         reconcile_timeout=1000,
         shutdown_timeout=0.1,
     )
-    assert began.wait(20)
+    assert began.wait(60)
     eventually(lambda: "0 wait" not in repr(operator.manager._everywhere._shared.limiter), "one that waits")
     assert operator.stop() is ExitCode.OK
