@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.unhurried import UnhurriedClock
+
 # How long an example takes says something about the machine, and nothing about the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -27,3 +29,10 @@ def no_thread_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None
     if left:
         names = ", ".join(f"{thread.name}{' (daemon)' if thread.daemon else ''}" for thread in left)
         pytest.fail(f"{request.node.nodeid} left threads running: {names}", pytrace=False)
+
+
+@pytest.fixture
+def unhurried_clock() -> Iterator[UnhurriedClock]:
+    """For an operator with times that a busy machine must not use up. Ask for it first: it goes until the operator has stopped."""
+    with UnhurriedClock() as clock:
+        yield clock

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -57,7 +59,9 @@ def operator_kit(*arguments: str, log: Path, env: dict[str, str] | None = None) 
         process.wait()
 
 
-def run_operator_kit(*arguments: str, timeout: float = 120, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_operator_kit(
+    *arguments: str, timeout: float = 120, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `operator-kit ARGUMENTS` to its end."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("OPERATOR_KIT_") and name != "KUBECONFIG"
@@ -72,6 +76,20 @@ def run_operator_kit(*arguments: str, timeout: float = 120, env: dict[str, str] 
         env=environment | (env or {}),
         cwd=ROOT,
     )
+
+
+def free_port() -> int:
+    """A port for what must be told one beforehand, or begins again at the same.
+
+    None of those that the system gives to whoever asks for any: until it is used nobody else gets it.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        try:
+            with socket.create_server(("", port)):
+                return port
+        except OSError:  # somebody else has it
+            continue
 
 
 def eventually(look: Callable[[], T], what: str, timeout: float = 60, every: float = 0.05) -> T:

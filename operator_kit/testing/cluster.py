@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["PATIENCE", "Cluster", "Expectation"]
 
 PATIENCE = 30.0
-"""Seconds that a test waits for what must come. Generous: on a busy machine everything takes its time, and a test that passes waits no
-longer than it must."""
+"""Seconds that a test waits for what must come. Generous: a busy machine takes its time, and nobody waits longer than he must."""
 
 Expectation = Mapping[str, Any] | Callable[[Object], Any]
 """What an object shall hold at least (see `differences`), or a function that returns False, or fails an assertion, till then."""
@@ -133,7 +132,13 @@ class Cluster:
     # ------------------------------------------------------------------ waiting
 
     def wait(
-        self, kind: str, name: str, expected: Expectation | None = None, *, namespace: str | None = None, timeout: float = PATIENCE
+        self,
+        kind: str,
+        name: str,
+        expected: Expectation | None = None,
+        *,
+        namespace: str | None = None,
+        timeout: float = PATIENCE,
     ) -> Object:
         """Wait until an object exists and is as expected. Returns it.
 

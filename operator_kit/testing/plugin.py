@@ -41,8 +41,8 @@ __all__ = [
 
 KUBECONFIG_VARIABLE = "OPERATOR_KIT_TEST_KUBECONFIG"
 
-# The sandbox answers in milliseconds, and a test that breaks it wants to see it mended soon. What ends a request, a run or a watch that
-# is well, though, must be longer than a busy machine stands still.
+# The sandbox answers in milliseconds, and a test that breaks it wants to see it mended soon. But whatever gives up a request, a
+# run or a watch takes longer than a busy machine stands still.
 _SANDBOX_OPTIONS = {"bookmark_interval": 0.25}
 _SANDBOX_SETTINGS = {"request_timeout": 20.0, "backoff_max": 1.0, "shutdown_timeout": 20.0}
 

@@ -72,7 +72,7 @@ class Peer:
         self.raw(b"0\r\n\r\n")
 
     def hang(self) -> None:
-        self.stopping.wait(30)
+        self.stopping.wait(120)
 
     def drop(self) -> None:
         """Close without a word."""
@@ -114,14 +114,14 @@ class ScriptedServer:
         self._stopping.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._acceptor.join(5)
+        self._acceptor.join(30)
         for sock in list(self._sockets):
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
 
     def _accept(self) -> None:
         while True:

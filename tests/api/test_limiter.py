@@ -157,7 +157,7 @@ def callers() -> Iterator[Callers]:
     yield made
     made.end.cancel()
     for thread in made.threads:
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
 
 
@@ -275,7 +275,7 @@ def test_every_try_waits_for_its_turn_and_is_counted(serve: Serve) -> None:
     for asked in (2, 3):
         settled(lambda asked=asked: len(server.asked) == asked and clock.waiting() == 1)
         clock.advance(1)
-    thread.join(10)
+    thread.join(30)
     assert [type(exc).__name__ for exc in failures] == ["RateLimited"]
     families: dict[str, Any] = {family.name: dict(family.samples) for family in client.metrics.families()}
     waits = families["rest_client_rate_limiter_duration_seconds"]["GET", server.url.removeprefix("http://")]

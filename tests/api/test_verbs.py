@@ -295,7 +295,7 @@ def test_pauses_and_tries_together_stay_within_the_budget(serve: Serve) -> None:
         while len(server.asked) < asked or not clock.waiting():
             threading.Event().wait(0.001)
         clock.advance(10)
-    thread.join(10)
+    thread.join(30)
     assert "it asks for a pause of 10 s, and only 5 s are left" in str(failures[0])
     assert len(server.asked) == 3
 

@@ -191,10 +191,10 @@ def test_stop_from_another_thread_ends_a_stream_that_waits(serve: Serve) -> None
 
     thread = threading.Thread(target=read)
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(30)
     stream.stop()
     stream.stop()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
     assert seen == ["ADDED"]
 

@@ -67,7 +67,7 @@ def test_whatever_happens_the_caches_converge(world: World, seed: int, half: Any
             theirs = {key_of(item): item["metadata"]["resourceVersion"] for item in listed}
             return {entry.key: entry.resource_version for entry in informer.store.entries()} == theirs
 
-        until(equal, f"{informer} being the same as the server", timeout=30)
+        until(equal, f"{informer} being the same as the server")
         status = informer.status()
         assert status.odd == 0, status
         assert "defect" not in status.restarts, status

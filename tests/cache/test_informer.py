@@ -153,10 +153,12 @@ def test_handlers_that_come_while_changes_are_told_miss_and_repeat_nothing() -> 
     stop = threading.Event()
 
     def come() -> None:
-        while not stop.is_set() and len(late) < 300:
+        while len(late) < 300:
             heard = Heard()
             inf.add_handler(heard)
             late.append(heard)
+            if stop.is_set():
+                return
 
     thread = threading.Thread(target=come)
     thread.start()
@@ -165,9 +167,8 @@ def test_handlers_that_come_while_changes_are_told_miss_and_repeat_nothing() -> 
         if version % 50 == 0:
             listed(inf, *(entry.decode() for entry in inf.store.entries()), version=version)
     stop.set()
-    thread.join(10)
+    thread.join(30)
     truth = {entry.key: entry.resource_version for entry in inf.store.entries()}
-    assert late
     for heard in late:
         picture: dict[str, int] = {}
         for change in heard.changes:
@@ -323,7 +324,7 @@ def test_the_last_user_stops_it(world: World) -> None:
     informers.start()
     first = informers.acquire(CM)
     informers.acquire(CM)
-    assert informers.wait_synced(15)
+    assert informers.wait_synced(60)
     informers.release(first)
     world.create("a")
     until(lambda: "default/a" in first.store)
@@ -333,8 +334,8 @@ def test_the_last_user_stops_it(world: World) -> None:
         informers.release(first)
     again = informers.acquire(CM)
     assert again is not first
-    assert informers.wait_synced(15)
-    assert informers.stop(10)
+    assert informers.wait_synced(60)
+    assert informers.stop(30)
     with pytest.raises(RuntimeError, match="were stopped"):
         informers.acquire(CM)
     with pytest.raises(RuntimeError, match="were stopped"):
@@ -354,7 +355,7 @@ def test_waiting_for_sync_ends_with_the_stop_signal_the_time_or_the_sets_end() -
         thread.start()
         clock.wait_for_waiters(1)
         wake()
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
     assert outcomes == [False, False, False]
 
@@ -367,7 +368,7 @@ def test_stopping_is_prompt_and_leaves_no_thread(world: World) -> None:
         informers.acquire(Resource("", "v1", kind, plural))
     informers.start()
     until(lambda: sum(status.synced for status in informers.status()) == 2)
-    assert informers.stop(5)
+    assert informers.stop(30)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("informer/")]
     Informers(world.client).stop()
 
@@ -388,11 +389,11 @@ def test_own_writes_are_seen_by_version_and_deletes_by_uid(world: World) -> None
         made = world.create("a", turn=str(turn))
         write = Write("default/a", made["metadata"]["uid"], made["metadata"]["resourceVersion"])
         woken = threading.Event()
-        assert inf.when_seen(write, woken.set) is None or woken.wait(10)
+        assert inf.when_seen(write, woken.set) is None or woken.wait(30)
         assert inf.store.get("default/a") is not None
         world.delete("a")
         woken = threading.Event()
-        assert inf.when_seen(Write("default/a", made["metadata"]["uid"]), woken.set) is None or woken.wait(10)
+        assert inf.when_seen(Write("default/a", made["metadata"]["uid"]), woken.set) is None or woken.wait(30)
         assert inf.store.get("default/a") is None
 
 
@@ -404,7 +405,7 @@ def test_status_tells_how_an_informer_is(world: World) -> None:
     assert (status.resource, status.namespace, status.synced, status.problem) == (CM, "default", True, "")
     assert status.objects == len(inf.store)
     assert status.bytes == inf.store.size > 0
-    assert 0 <= status.seconds_since_sign_of_life < 10
+    assert 0 <= status.seconds_since_sign_of_life < 30
     assert "synced" in repr(inf)
 
 

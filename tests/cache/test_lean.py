@@ -173,11 +173,11 @@ def test_an_index_agrees_with_the_objects_whenever_it_is_read() -> None:
             store.remove_index("parity")
             store.add_index("parity", value)
             assert len(store.keys_by_index("parity", "0")) + len(store.keys_by_index("parity", "1")) == 20
+    until(lambda: looked[0], "a look")
     stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert wrong == []
-    assert looked[0] > 0
 
 
 # -- the garbage collector ------------------------------------------------------------------------------------------------------

@@ -14,11 +14,14 @@ import yaml
 
 from operator_kit.api import Client
 from operator_kit.cache import Change, Informers
+from operator_kit.clock import Clock
 from operator_kit.objects import Resource
 from operator_kit.sandbox import Sandbox
+from tests.processes import free_port
 
 from .conftest import CM, QUICK, World, until
 
+CLOCK = Clock()
 SITE = Resource("example.com", "v1", "Website", "websites")
 CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -128,8 +131,8 @@ def test_an_error_event_that_is_no_410_pauses_and_goes_on(world: World) -> None:
 
 
 def test_refused_connections_are_tried_until_the_server_is_there() -> None:
-    with Sandbox() as first:
-        port = first.port
+    port = free_port()
+    with Sandbox(port=port) as first:
         document = first.kubeconfig()
     client = Client.from_kubeconfig_dict(document)
     informers = Informers(client, settings=QUICK)
@@ -140,27 +143,27 @@ def test_refused_connections_are_tried_until_the_server_is_there() -> None:
         assert "no answer from" in informer.status().problem
         assert not informers.synced()
         with Sandbox(port=port):
-            assert informers.wait_synced(15)
+            assert informers.wait_synced(60)
             assert informer.status().problem == ""
             # and when it goes away again, what is held stays
             held = len(informer.store)
         restarts(informer, "unreachable", 5)
         assert (informer.synced, len(informer.store)) == (True, held)
     finally:
-        informers.stop(10)
+        informers.stop(30)
         client.close()
 
 
 def test_a_server_restored_from_a_backup_is_listed_and_believed() -> None:
-    with Sandbox() as first:
-        port = first.port
+    port = free_port()
+    with Sandbox(port=port) as first:
         client = Client.from_kubeconfig_dict(first.kubeconfig())
         for number in range(20):
             client.create(CM, {"metadata": {"name": f"a{number}"}}, namespace="default")
         informers = Informers(client, settings=QUICK)
         informer = informers.acquire(CM)
         informers.start()
-        assert informers.wait_synced(15)
+        assert informers.wait_synced(60)
         newest = int(informer.store.resource_version)
     try:
         with Sandbox(port=port, bookmark_interval=0.1) as second:
@@ -169,9 +172,9 @@ def test_a_server_restored_from_a_backup_is_listed_and_believed() -> None:
             until(lambda: "default/b" in informer.store and "default/a0" not in informer.store, "the new server's objects")
             assert int(informer.store.resource_version) < newest
             other.close()
-            informers.stop(10)
+            informers.stop(30)
     finally:
-        informers.stop(10)
+        informers.stop(30)
         client.close()
 
 
@@ -238,7 +241,8 @@ def test_half_open_after_bookmarks_goes_on_from_the_last_version(world: World) -
     restarts(informer, "silent")
     world.create("a")
     world.same(informer)
-    assert lists() == 1
+    # A machine that stands still makes the next watch silent as well, and then there is a list, as there must be.
+    assert lists() == 1 or informer.status().restarts["silent"] > 1
 
 
 def test_a_watch_that_is_silent_time_and_again_is_not_believed(world: World) -> None:
@@ -314,10 +318,10 @@ def test_a_token_that_is_rotated_in_the_kubeconfig_is_taken_up(tmp_path: Path) -
         try:
             restarts(informer, "unauthorized", 2)
             written(tmp_path / "config", good)
-            assert informers.wait_synced(15)
+            assert informers.wait_synced(60)
             assert informer.status().problem == ""
         finally:
-            informers.stop(10)
+            informers.stop(30)
             client.close()
 
 
@@ -327,7 +331,7 @@ def test_a_server_that_moved_is_found_by_the_kubeconfig_on_disk(tmp_path: Path) 
         informers = Informers(client, settings=QUICK)
         informer = informers.acquire(CM)
         informers.start()
-        assert informers.wait_synced(15)
+        assert informers.wait_synced(60)
     try:
         with Sandbox(bookmark_interval=0.1) as new:
             calm = Client.from_kubeconfig_dict(new.kubeconfig())
@@ -335,16 +339,15 @@ def test_a_server_that_moved_is_found_by_the_kubeconfig_on_disk(tmp_path: Path) 
             written(tmp_path / "config", new.kubeconfig())
             until(lambda: "default/there" in informer.store, "the new server's objects")
             calm.close()
-            informers.stop(10)
+            informers.stop(30)
     finally:
-        informers.stop(10)
+        informers.stop(30)
         client.close()
 
 
 def test_a_restart_of_the_server_is_survived_and_told_to_nobody(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"state": tmp_path / "state", "bookmark_interval": 0.1}
+    options: dict[str, Any] = {"port": free_port(), "state": tmp_path / "state", "bookmark_interval": 0.1}
     with Sandbox(**options) as first:
-        port = first.port
         client = Client.from_kubeconfig_dict(first.kubeconfig())
         client.create(CM, {"metadata": {"name": "before"}}, namespace="default")
         informers = Informers(client, settings=QUICK)
@@ -352,18 +355,18 @@ def test_a_restart_of_the_server_is_survived_and_told_to_nobody(tmp_path: Path) 
         told: list[Change] = []
         informer.add_handler(told.append)
         informers.start()
-        assert informers.wait_synced(15)
+        assert informers.wait_synced(60)
     try:
         restarts(informer, "unreachable", 2)
-        with Sandbox(port=port, **options):
+        with Sandbox(**options):
             client.create(CM, {"metadata": {"name": "after"}}, namespace="default")
             until(lambda: "default/after" in informer.store, "what came after the restart")
             until(lambda: informer.status().problem == "", "the end of the problem")
             assert "default/before" in informer.store
             assert [change.type for change in told if change.key == "default/before" and change.type != "resync"] == ["added"]
-            informers.stop(10)
+            informers.stop(30)
     finally:
-        informers.stop(10)
+        informers.stop(30)
         client.close()
 
 
@@ -543,26 +546,31 @@ FOR_EVER = {
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["pages", "streaming"])
 def test_no_fault_makes_it_loop_without_pausing(world: World, streaming: bool) -> None:
-    # 0.1 s, 0.2 s, 0.2 s … less up to a half each: never more than one cycle in 50 ms on average, of at most three requests
+    # 0.1 s, 0.2 s, 0.2 s … less up to a half each: never more than one cycle in 50 ms, of at most three requests
     quick: dict[str, Any] = {"backoff_base": 0.1, "backoff_max": 0.2, "short_watch": 0.1, "silence": 0.05, "list_timeout": 0.05}
     for name, fault in FOR_EVER.items():
         world.fault(**fault)  # type: ignore[arg-type]  # names and values of a fault
         requests = [world.counter("list"), world.counter("watch")]
+        began = CLOCK.monotonic()
         informer = world.informer(**quick, streaming=streaming)
         threading.Event().wait(0.25)
+        until(lambda: any(count() for count in requests), f"a request: {name}")  # noqa: B023  # called here and now
         informer.stop()
-        assert informer.reflector.join(5)
-        assert 1 <= sum(count() for count in requests) <= 18, name
+        assert informer.reflector.join(30)
+        cycles = 1 + (CLOCK.monotonic() - began) / 0.05
+        assert sum(count() for count in requests) <= 3 * cycles, name
         world.sandbox.faults.clear()
 
 
 def test_a_server_that_is_not_there_is_not_hammered(world: World) -> None:
     world.sandbox.stop()
+    began = CLOCK.monotonic()
     informer = world.informer(backoff_base=0.1, backoff_max=0.2)
     threading.Event().wait(0.3)
+    until(world.client.metrics.count, "a request")
     informer.stop()
-    assert informer.reflector.join(5)
-    assert 1 <= world.client.metrics.count() <= 6
+    assert informer.reflector.join(30)
+    assert world.client.metrics.count() <= 1 + (CLOCK.monotonic() - began) / 0.05
 
 
 def test_every_row_of_the_table_links_to_a_test_that_exists_and_every_test_here_has_a_row() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,18 +18,10 @@ from operator_kit.controller.status import condition_of
 from operator_kit.objects import Object
 from operator_kit.sandbox import Sandbox
 from tests.chart import helm, manifests
-from tests.processes import eventually, operator_kit, run_operator_kit
+from tests.processes import eventually, free_port, operator_kit, run_operator_kit
 
 PLAIN: dict[str, Any] = {}
 GUARDED = {"secure": True, "auth": True}
-
-
-def free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def token_of(client: Client, account: str, namespace: str) -> str:
@@ -48,7 +39,7 @@ def kubeconfig_with(token: str, sandbox: Sandbox, file: Path) -> Path:
 def status_of(url: str, token: str = "") -> int:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
     try:
-        with urllib.request.urlopen(request, timeout=10, context=ssl._create_unverified_context()) as answer:
+        with urllib.request.urlopen(request, timeout=30, context=ssl._create_unverified_context()) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -65,7 +56,7 @@ def install(sandbox: Sandbox, values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("metrics", [PLAIN, GUARDED], ids=["plain", "guarded"])
 def test_the_installed_operator_does_its_work_is_ready_and_stops_in_order(metrics: dict[str, Any], tmp_path: Path) -> None:
-    health, port = free_ports(2)
+    health, port = free_port(), free_port()
     values = {
         **manifests.base_values(),
         "targets": [str(helm.ROOT / "examples" / "website.py")],
@@ -121,7 +112,7 @@ def assert_endpoints_test_passes(values: dict[str, Any]) -> None:
     container = pod_of_test(values, "endpoints")["containers"][0]
     program = container["args"][0].replace(f"website-operator-metrics.{manifests.NAMESPACE}.svc", "127.0.0.1")
     assert container["command"] == ["python", "-c"]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(done.stdout.splitlines()) == 2
 

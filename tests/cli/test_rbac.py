@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from operator_kit.cli import main
 from operator_kit.cli.rbac import _name_of
 from operator_kit.manager import ExitCode
 from operator_kit.sandbox import Sandbox
+from tests.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CRD = str(ROOT / "examples" / "hello" / "crd.yaml")
@@ -153,9 +153,7 @@ def test_an_api_server_knows_kinds_too_and_crds_that_it_has_not_yet(tmp_path: Pa
 )
 def test_what_is_wrong_is_one_line_and_an_exit_code(arguments: tuple[str, ...], code: int, says: str) -> None:
     Path("empty.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    cluster = {"name": "a", "cluster": {"server": f"http://127.0.0.1:{port}"}}
+    cluster = {"name": "a", "cluster": {"server": f"http://127.0.0.1:{free_port()}"}}
     context = {"name": "a", "context": {"cluster": "a"}}
     Path("nobody.yaml").write_text(yaml.safe_dump({"clusters": [cluster], "contexts": [context], "current-context": "a"}))
     result = rbac(*arguments)

@@ -28,6 +28,7 @@ from operator_kit.testing import (
 )
 from tests.controller.teams import config_map, crd, team, teams
 from tests.processes import eventually
+from tests.unhurried import UnhurriedClock
 
 BLUE = ["patch configmaps default/blue", "patch teams.example.com/status default/blue"]
 """The writes for blue: at first both, after a change of it the child alone."""
@@ -66,12 +67,12 @@ def unharmed(world: Cluster, writes: OperatorWrites) -> None:
     assert [each["type"] for each in blue["status"]["conditions"]] == ["Ready"]
 
 
-def failing(running: RunningOperator, error: str, *, timeout: float = 0.5) -> None:
+def failing(running: RunningOperator, error: str) -> None:
     """The operator does not come to rest, because red fails like this; and it does not hammer the server."""
     before = running.requests
-    running.wait_failing(rf"(?s)default/red: .*{error}", timeout=20)
+    running.wait_failing(rf"(?s)default/red: .*{error}")
     with pytest.raises(NotSettled, match="default/red "):
-        running.settle(timeout)
+        running.settle(timeout=0.5)
     assert running.requests - before < 60
 
 
@@ -95,18 +96,22 @@ def test_one_that_raises_at_once(world: Cluster, operator: StartOperator, writes
 
 
 def test_one_that_never_returns_holds_one_worker_and_is_named(
-    world: Cluster, operator: StartOperator, writes: OperatorWrites, caplog: pytest.LogCaptureFixture
+    unhurried_clock: UnhurriedClock,
+    world: Cluster,
+    operator: StartOperator,
+    writes: OperatorWrites,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     go_on, refused = threading.Event(), []
 
     def never(obj: Object, ctx: Context) -> None:
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         refused.append(ctx.stopping.is_set())
         ctx.apply(config_map("late"))  # it is past its deadline
 
-    running = operator(bad(never, workers=2, timeout="200ms"))
+    running = operator(bad(never, workers=2, timeout="2s"), clock=unhurried_clock)
     unharmed(world, writes)
-    complaint = "team: the reconcile of default/red goes on past its timeout of 200ms, and holds one of 2 workers"
+    complaint = "team: the reconcile of default/red goes on past its timeout of 2s, and holds one of 2 workers"
     eventually(lambda: complaint in caplog.text, "the complaint")
     world.delete("Team", "red")
     go_on.set()
@@ -116,7 +121,7 @@ def test_one_that_never_returns_holds_one_worker_and_is_named(
 
 
 def test_a_coroutine_that_never_returns_is_cancelled_at_its_deadline(
-    world: Cluster, operator: StartOperator, writes: OperatorWrites
+    unhurried_clock: UnhurriedClock, world: Cluster, operator: StartOperator, writes: OperatorWrites
 ) -> None:
     async def never(obj: Object, ctx: AsyncContext) -> None:
         if obj["metadata"]["name"] == "red":
@@ -124,9 +129,9 @@ def test_a_coroutine_that_never_returns_is_cancelled_at_its_deadline(
         await ctx.apply(config_map("blue", data={"size": str(obj["spec"]["size"])}))
         ctx.set_condition("Ready", True)
 
-    running = operator(teams(never, owns=["v1/ConfigMap"], timeout="100ms", workers=2))
+    running = operator(teams(never, owns=["v1/ConfigMap"], timeout="2s", workers=2), clock=unhurried_clock)
     unharmed(world, writes)
-    failing(running, "DeadlineExceeded: the reconcile was cancelled at its deadline", timeout=1)
+    failing(running, "DeadlineExceeded: the reconcile was cancelled at its deadline")
     told(world, "DeadlineExceeded", "cancelled at its deadline")
 
 
@@ -180,7 +185,7 @@ def test_one_that_starts_threads_may_use_its_context_in_them_until_its_run_is_ov
     over, refused = threading.Event(), []
 
     def straggler(ctx: Context) -> None:
-        assert over.wait(10)
+        assert over.wait(120)
         for call in (lambda: ctx.apply(config_map("late")), lambda: ctx.set_condition("Late", True), lambda: ctx.list("Team")):
             try:
                 call()
@@ -203,7 +208,7 @@ def test_one_that_starts_threads_may_use_its_context_in_them_until_its_run_is_ov
     unharmed(world, writes)
     running.settle()
     over.set()
-    started[0].join(10)
+    started[0].join(60)
     assert refused == ["the reconcile of default/red is over: its ctx must not be used any more"] * 3
     assert len([each for each in world.list("v1/ConfigMap") if each["metadata"]["name"].startswith("child-")]) == 8
     assert len(writes.take()) <= 9  # each child once, and blue's change
@@ -275,6 +280,6 @@ def test_a_kind_that_vanishes_is_said_and_taken_up_again_when_it_comes_back(
     eventually(lambda: any("teams.example.com" in problem for problem in running.manager.problems()), "the trouble is said")
     world.load(crd())
     world.create(team("blue", size=7))
-    world.wait("v1/ConfigMap", "blue", {"data": {"size": "7"}}, timeout=20)
+    world.wait("v1/ConfigMap", "blue", {"data": {"size": "7"}})
     running.settle()
     assert running.manager.problems() == []

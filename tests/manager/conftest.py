@@ -49,17 +49,9 @@ CRD: Object = {
 class Operator:
     """A manager on a thread of its own."""
 
-    def __init__(
-        self,
-        sandbox: Sandbox,
-        registry: Registry,
-        settings: Settings,
-        agent: str,
-        clock: UnhurriedClock,
-        reflector: ReflectorSettings | None,
-    ) -> None:
-        self.client = Client.from_kubeconfig_dict(sandbox.kubeconfig(), user_agent=agent, clock=clock)
-        self.manager = Manager(registry, self.client, settings, clock=clock, reflector=reflector)
+    def __init__(self, client: Client, manager: Manager) -> None:
+        self.client = client
+        self.manager = manager
         self.codes: list[ExitCode] = []
         self.errors: list[BaseException] = []
         self.thread = threading.Thread(target=self._run, name="manager")
@@ -119,7 +111,8 @@ class Cluster:
         self, registry: Registry, *, agent: str = "operator-kit", reflector: ReflectorSettings | None = None, **settings: Any
     ) -> Operator:
         """Run in the background; faults can be aimed at it by `agent`."""
-        operator = Operator(self.sandbox, registry, Settings(**settings), agent, self.clock, reflector)
+        client = Client.from_kubeconfig_dict(self.sandbox.kubeconfig(), user_agent=agent, clock=self.clock)
+        operator = Operator(client, Manager(registry, client, Settings(**settings), clock=self.clock, reflector=reflector))
         self.operators.append(operator)
         operator.thread.start()
         return operator
@@ -132,9 +125,9 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with UnhurriedClock() as clock, Sandbox() as sandbox:
-        made = Cluster(sandbox, clock)
+def cluster(unhurried_clock: UnhurriedClock) -> Iterator[Cluster]:
+    with Sandbox() as sandbox:
+        made = Cluster(sandbox, unhurried_clock)
         try:
             yield made
         finally:

@@ -30,7 +30,7 @@ from operator_kit.objects import Object
 from operator_kit.sandbox import Sandbox
 from operator_kit.settings import Settings
 from tests.manager.conftest import Cluster, Operator, registry_of
-from tests.processes import ROOT, eventually
+from tests.processes import ROOT, eventually, free_port
 
 ANY = "127.0.0.1:0"
 
@@ -43,9 +43,9 @@ def fetch(url: str, context: ssl.SSLContext | None = None, **headers: str) -> tu
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     client = (
-        http.client.HTTPSConnection(host, timeout=10, context=context)
+        http.client.HTTPSConnection(host, timeout=30, context=context)
         if scheme == "https"
-        else http.client.HTTPConnection(host, timeout=10)
+        else http.client.HTTPConnection(host, timeout=30)
     )
     try:
         client.request("GET", slash + path, headers=headers)
@@ -62,11 +62,6 @@ def url(operator: Operator, path: str) -> str:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binding, "BIND_AGAIN", 0.1)  # seconds between two looks for a kind
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 # ------------------------------------------------------------------ where
@@ -94,12 +89,12 @@ def test_a_stopping_operator_is_not_ready_while_its_reconciles_end(foos: Cluster
 
     def slow(obj: Object, ctx: Any) -> None:
         running.set()
-        go_on.wait(20)
+        go_on.wait(60)
 
     foos.create("a")
     operator = foos.start(registry_of(slow), health_probe_bind_address=ANY)
     ready = url(operator, "/readyz")
-    assert running.wait(20)
+    assert running.wait(60)
     operator.manager.stop()
     status, text = fetch(ready)
     assert (status, text.splitlines()[0]) == (500, "[-]shutdown failed: the operator is stopping")
@@ -189,7 +184,7 @@ def write_pair(folder: Path, name: str, *, key: ec.EllipticCurvePrivateKey | Non
 def served_name(operator: Operator) -> str:
     """The name in the certificate that is served now."""
     address = operator.manager.serving.endpoints[0].address
-    pem = ssl.get_server_certificate((address.host, address.port), timeout=10)
+    pem = ssl.get_server_certificate((address.host, address.port), timeout=30)
     subject = x509.load_pem_x509_certificate(pem.encode()).subject
     return str(subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
 
@@ -272,7 +267,7 @@ def test_who_speaks_no_tls_is_told_and_who_never_does_is_let_go(cluster: Cluster
     assert (status, text) == (400, "this port speaks HTTPS, not HTTP\n")
     target = operator.manager.serving.endpoints[0].address
     for junk in (b"", b"\x16", b"\x16\x03\x01\x00\xff" + b"x" * 300):
-        with socket.create_connection(target, timeout=10) as peer:
+        with socket.create_connection(target, timeout=30) as peer:
             peer.sendall(junk)
             with suppress(ConnectionResetError):
                 while peer.recv(1000):  # an alert, or nothing, and then the end

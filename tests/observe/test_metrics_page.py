@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import urllib.request
 
 import pytest
@@ -12,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from operator_kit.leader import Elector, Rules
 from tests.manager.test_serving import write_pair
-from tests.processes import ROOT, eventually, operator_kit
+from tests.processes import ROOT, eventually, free_port, operator_kit
 
 # The golden list: client-go and controller-runtime, as far as they can exist here.
 UPSTREAM = {
@@ -95,8 +94,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Metric]:
     write_pair(folder, "localhost")
     target = folder / "idle_operator.py"
     target.write_text(IDLE)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     arguments = ["run", "--sandbox", str(target), "--metrics-bind-address", f"127.0.0.1:{port}", "--metrics-secure"]
     arguments += ["--metrics-cert-file", str(folder / "tls.crt"), "--metrics-key-file", str(folder / "tls.key")]
     arguments += ["--health-probe-bind-address", f"127.0.0.1:{port}"]
@@ -108,7 +106,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Metric]:
 
         def read(path: str) -> str:
             try:
-                with urllib.request.urlopen(base + path, timeout=10, context=context) as response:
+                with urllib.request.urlopen(base + path, timeout=30, context=context) as response:
                     return str(response.read().decode())
             except OSError:
                 assert process.process.poll() is None, process.output()
