@@ -31,6 +31,8 @@ __all__ = [
     "TaskFunction",
 ]
 
+REPORT_CONDITION = "Reconciled"
+
 _T = TypeVar("_T")
 Function: TypeAlias = "Callable[[_T, Context], Result | None] | Callable[[_T, AsyncContext], Awaitable[Result | None]]"
 """What `@reconciler` decorates: it takes the object and the context, and is plain or asynchronous."""
@@ -67,6 +69,7 @@ class Reconciler:
         permissions: what its code does beyond what can be read off the other options.
         requeue_every: seconds after which an object whose function returned nothing runs again, or None.
         leader: whether it runs only where the process leads.
+        report_condition: the condition that says on an object how its last run ended, once one has failed.
         where: `"file.py:12"`, where the decorator stands.
     """
 
@@ -102,6 +105,11 @@ class Reconciler:
         self.permissions: tuple[Permission | PolicyRule, ...] = options["permissions"]
         self.requeue_every: float | None = options["requeue_every"]
         self.leader: bool = options["leader"]
+        self.report_condition = REPORT_CONDITION
+
+    def report_apart(self) -> None:
+        """Report under the reconciler's own name: another one of its kind would overwrite what it says."""
+        self.report_condition = f"{self.name.title().replace('-', '')}{REPORT_CONDITION}"
 
     def __call__(self, obj: Any, ctx: Any) -> Any:
         """Call the function that was decorated."""
@@ -143,6 +151,11 @@ class Reconciler:
     def finalizes(self) -> bool:
         """Whether its objects get the finalizer: there is a cleanup, or there may be children that no garbage collector finds."""
         return self.cleanup_function is not None or bool(self.owns_by_label)
+
+    @property
+    def kind_name(self) -> str:
+        """`"Website"`, however the kind is written."""
+        return self.kind.rpartition("/")[2].partition(".")[0]
 
     def kinds(self) -> tuple[str, ...]:
         """Every kind this reconciler needs a cache of, its own first, as written, each once."""

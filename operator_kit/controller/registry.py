@@ -210,6 +210,11 @@ class Registry:
                 if made not in self._hooks:
                     self._hooks.append(made)
                 return
+            siblings = isinstance(made, Reconciler) and any(
+                isinstance(each, Reconciler) and each.kind_name == made.kind_name for each in self._named.values()
+            )
+            if isinstance(made, Reconciler) and made.name not in self._named and siblings:
+                made.report_apart()
             other = self._named.setdefault(made.name, made)
         if other is not made:
             what = "a reconciler" if isinstance(other, Reconciler) else "a task"

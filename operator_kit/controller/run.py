@@ -6,7 +6,7 @@
 
 The status is written after every outcome, failure included, and before the finalizer is taken off. A failure is reported as
 an Event and, where the kind has conditions, as the condition `Reconciled`, which a later success sets back; an object that
-never fails has none.
+never fails has none. (Of a second reconciler of the kind the condition has another name.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from operator_kit.controller.async_context import AsyncContext
 from operator_kit.controller.context import Context
 from operator_kit.controller.finalizers import add_finalizer, finalizers_of, remove_finalizer
 from operator_kit.controller.outcome import Action, Decision, Result, decide, describe_error
-from operator_kit.controller.registered import Reconciler
+from operator_kit.controller.registered import REPORT_CONDITION, Reconciler
 from operator_kit.controller.scope import Run, Scope, Write
 from operator_kit.controller.sets import delete_by_label
 from operator_kit.controller.status import condition_of
@@ -47,9 +47,8 @@ from operator_kit.errors import (
 from operator_kit.objects import Object, is_deleting, name_of, namespace_of, resource_version_of, uid_of
 from operator_kit.observe.logging import BoundLogger
 
-__all__ = ["REPORT_CONDITION", "Finished", "Runner"]
+__all__ = ["Finished", "Runner"]
 
-REPORT_CONDITION = "Reconciled"
 STATUS_TIMEOUT = 10.0
 
 _log = logging.getLogger("operator_kit.controller")
@@ -79,6 +78,7 @@ class Runner:
         self._made = made
         self._scope = scope
         self._finalizer = finalizer
+        self._report_condition = made.report_condition
         self._loop = loop
         self._kind = _Kind()
         # What is written after the author's function: not part of its time, but of no other limit than any call.
@@ -258,7 +258,7 @@ class Runner:
                 return self._status_failed(run, context, decision, exc)
             # The report may be what the schema refuses: what the author set must not be lost for it.
             self._kind.takes_report = False
-            context._draft.conditions.pop(REPORT_CONDITION, None)  # noqa: SLF001
+            context._draft.conditions.pop(self._report_condition, None)  # noqa: SLF001
             if isinstance(decision.error, InvalidObject):
                 context._draft.conditions.pop(INVALID_CONDITION, None)  # noqa: SLF001
             try:
@@ -272,7 +272,7 @@ class Runner:
     def _status_failed(self, run: Run, context: Context, decision: Decision, exc: Exception) -> Decision:
         """What a status that could not be written makes of the outcome; where it can never be written, the report goes alone."""
         draft = context._draft  # noqa: SLF001
-        report = draft.take(REPORT_CONDITION)
+        report = draft.take(self._report_condition)
         if decision.error is None:
             decision = decide(error=exc)
             self._report(run, context, decision)
@@ -282,7 +282,7 @@ class Runner:
             self._kind.told.add(name)
             run.log.log(level, "the status could not be written after a failure: %s", exc)
             if report is not None:
-                draft.set_condition(REPORT_CONDITION, False, report.reason, report.message)
+                draft.set_condition(self._report_condition, False, report.reason, report.message)
         if isinstance(exc, Invalid | TooLarge | BadRequest):
             try:
                 context._write_status(self._last_call)  # noqa: SLF001
@@ -292,21 +292,21 @@ class Runner:
 
     def _report(self, run: Run, context: Context, decision: Decision) -> bool:
         """Say in a condition and an Event what failed, or that it is mended. Returns whether a condition was set."""
-        draft, obj = context._draft, run.obj  # noqa: SLF001
+        draft, obj, condition = context._draft, run.obj, self._report_condition  # noqa: SLF001
         error = decision.error
-        conditions = self._takes_conditions() and REPORT_CONDITION not in draft.conditions
+        conditions = self._takes_conditions() and condition not in draft.conditions
         if error is None:
-            before = condition_of(obj, REPORT_CONDITION) if conditions else None
+            before = condition_of(obj, condition) if conditions else None
             if before is None or before.get("status") == "True":
                 return False
-            draft.set_condition(REPORT_CONDITION, True, "Reconciled", "")
+            draft.set_condition(condition, True, REPORT_CONDITION, "")
             return True
         if not _is_news(error):
             return False
         reason, message = _reason(error), describe_error(error)
         self._scope.recorder.record(obj, controller=self._scope.field_manager, reason=reason, note=message, warning=True)
         if conditions:
-            draft.set_condition(REPORT_CONDITION, False, reason, message)
+            draft.set_condition(condition, False, reason, message)
         return conditions
 
 

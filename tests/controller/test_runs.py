@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from operator_kit.clock import FakeClock
-from operator_kit.controller import Context, Result
+from operator_kit.controller import Context, Registry, Result
 from operator_kit.controller.status import condition_of
 from operator_kit.errors import Conflict, Forbidden, Invalid, PermanentError, ServerError, TemporaryError, UsageError
 from operator_kit.objects import Object
+from operator_kit.testing import Cluster, StartOperator
 from tests.controller.fakes import BAR, CONFIG_MAP, FOO, Bench, foo, registry_of
+from tests.controller.teams import crd, team
 
 FINALIZER = "example.com/foo"
 DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER]}
@@ -632,3 +634,34 @@ def test_a_refused_removal_is_a_failure_the_author_sees(bench: Make) -> None:
     one.reconcile()
     assert delays(one) == [("default/a", True)]
     assert held(one)["metadata"]["finalizers"] == [FINALIZER]
+
+
+def test_two_reconcilers_of_one_kind_do_not_overwrite_what_the_other_says_of_its_failure(
+    cluster: Cluster, operator: StartOperator
+) -> None:
+    cluster.load(crd())
+    registry = Registry()
+
+    @registry.reconciler("Team")
+    def first(obj: Object, ctx: Context) -> None:
+        if obj["spec"].get("first") == "wrong":
+            raise PermanentError("no such team", reason="NoTeam")
+
+    @registry.reconciler("example.com/v1/Team", name="dns-records")
+    def second(obj: Object, ctx: Context) -> None:
+        if obj["spec"].get("second") == "wrong":
+            raise PermanentError("no such domain", reason="NoDomain")
+
+    def conditions() -> dict[str, tuple[str, str]]:
+        status = (cluster.get("Team", "red") or {}).get("status", {})
+        return {each["type"]: (each["status"], each["reason"]) for each in status.get("conditions", [])}
+
+    cluster.create(team(first="wrong"))
+    running = operator(registry).settle()
+    assert conditions() == {"Reconciled": ("False", "NoTeam")}
+    cluster.patch("Team", "red", {"spec": {"second": "wrong"}})
+    running.settle()
+    assert conditions() == {"Reconciled": ("False", "NoTeam"), "DnsRecordsReconciled": ("False", "NoDomain")}
+    cluster.patch("Team", "red", {"spec": {"first": "right"}})
+    running.settle()
+    assert conditions() == {"Reconciled": ("True", "Reconciled"), "DnsRecordsReconciled": ("False", "NoDomain")}
