@@ -29,6 +29,7 @@ from operator_kit.controller.conclusion import Concluder
 from operator_kit.controller.echoes import Echoes, Wake
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
+from operator_kit.controller.leavers import Leavers
 from operator_kit.controller.limits import Limits
 from operator_kit.controller.listers import Caches
 from operator_kit.controller.options import name_of
@@ -112,6 +113,7 @@ class Controller:
         self.stopping = Signal(self._clock)
         self._runner: Runner | None = None
         self._gate: Gate | None = None
+        self._leavers: Leavers | None = None
         # Looked up once: every look takes the logging module's one lock, which the workers would queue for.
         self._logger = logging.getLogger(f"operator_kit.reconcile.{made.name}")
         self._progress = Progress()
@@ -155,6 +157,7 @@ class Controller:
             marks=marks,
             request_timeout=self._limits.request_timeout,
         )
+        self._leavers = Leavers(made.name, own, made.selector, manager, self._client)
         self._gate = Gate(caches, self.queue.add, self._clock)
         self._runner = Runner(made, scope, manager, self._loop)
         caches.add_handler(own, self._own_handler())
@@ -285,9 +288,12 @@ class Controller:
 
     def _own_handler(self) -> Any:
         source = own_source(self._enqueue, self.made.predicates, self.caches.own.resource)
+        leavers = self._leavers
+        assert leavers is not None
 
         def on_change(change: Change) -> None:
             self._notice(change.key, change.new)
+            leavers.notice(change)
             self._progress.notice(change)
             source(change)
 
@@ -351,6 +357,8 @@ class Controller:
             self._renewed(key)
             self._concluder.gone(key)
             gate.forget(key)
+            if self._leavers is not None:
+                self._leavers.look(key)
             return ()
         kind = self.caches.own.resource
         obj = entry.decode()

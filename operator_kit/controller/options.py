@@ -40,6 +40,7 @@ _Check: TypeAlias = Callable[[Any], Any]
 
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*(\.[a-z0-9][-a-z0-9.]*)?|([a-z0-9][-a-z0-9.]*/)?v[a-z0-9]+/[A-Za-z][A-Za-z0-9]*")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class Options(TypedDict, total=False):
@@ -197,8 +198,8 @@ def _namespaces(value: Any) -> tuple[str, ...]:
         raise ValueError(f"expected a list, such as [{value!r}]")
     words = tuple(dict.fromkeys(value))
     for word in words:
-        if not isinstance(word, str) or not word:
-            raise ValueError(f"{word!r} is not a namespace")
+        if not isinstance(word, str) or not _NAMESPACE.fullmatch(word):
+            raise ValueError(f"{word!r} is not a namespace; use lower-case letters, digits and dashes, 63 at most")
     return words
 
 

@@ -221,6 +221,37 @@ def test_a_member_of_a_set_that_the_selector_leaves_out_is_refused(world: Cluste
     running.wait_failing("Team default/child could not be found again: it is of its own kind without the labels of its selector")
 
 
+def test_an_object_that_leaves_the_selection_with_its_finalizer_on_is_told_of(
+    world: Cluster, operator: StartOperator, caplog: pytest.LogCaptureFixture
+) -> None:
+    def labelled(name: str, tier: str) -> Object:
+        return {**team(name), "metadata": {"name": name, "labels": {"tier": tier}}}
+
+    def told() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "has left the selection" in record.getMessage()]
+
+    cleaned: list[str] = []
+    for name in ("gone", "left", "next"):
+        world.create(labelled(name, "one"))
+    made = teams(lambda obj, ctx: None, selector="tier=one", cleanup=lambda obj, ctx: cleaned.append(ctx.key))
+    running = operator(made).settle()
+    world.delete("Team", "gone")
+    world.wait_gone("Team", "gone")
+    running.settle()
+    assert told() == []
+    for name in ("left", "next"):
+        world.patch("Team", name, {"metadata": {"labels": {"tier": "two"}}})
+        running.settle()
+    assert len(told()) == 1
+    assert told()[0].startswith(
+        f"team: default/left has left the selection (selector='tier=one') with the finalizer {FINALIZER} on"
+    )
+    assert cleaned == ["default/gone"]
+    world.delete("Team", "left")
+    world.patch("Team", "left", {"metadata": {"labels": {"tier": "one"}}})
+    world.wait_gone("Team", "left")
+
+
 # ------------------------------------------------------------------ children that no owner reference reaches
 
 

@@ -53,6 +53,7 @@ def test_an_unknown_option_is_refused_with_the_nearest_and_the_place() -> None:
         ({"selector": "a=="}, r"selector=…\):"),
         ({"selector": "a in (b"}, r"selector=…\):"),
         ({"namespaces": "default"}, r"namespaces=…\): expected a list, such as \['default'\]"),
+        ({"namespaces": ["shop", "team-*"]}, r"namespaces=…\): 'team-\*' is not a namespace; use lower-case letters"),
         ({"name": "Not A Name"}, r"name=…\): 'Not A Name' is not a name; use lower-case"),
         ({"predicates": lambda old, new: True}, r"is not a predicate; wrap a function"),
         ({"permissions": "get v1/Secret"}, r"permissions=…\): expected a list of permissions, such as \['get v1/Secret'\]"),
