@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import urllib3
 import yaml
 
 from operator_kit.codec import clone
@@ -198,6 +200,8 @@ def _checked(document: dict[str, Any], context: str, origin: str, files: tuple[P
     server = cluster.get("server")
     if not isinstance(server, str) or not server.startswith(("http://", "https://")):
         raise ConfigError(f"{origin}: cluster {chosen['cluster']} needs a server, an http or https URL; it has {server!r}")
+    if wrong := _wrong_url(server):
+        raise ConfigError(f"{origin}: the server of cluster {chosen['cluster']} is no URL: {wrong}")
     user: dict[str, Any] = {}
     if chosen.get("user"):
         if chosen["user"] not in users:
@@ -217,6 +221,19 @@ def _checked(document: dict[str, Any], context: str, origin: str, files: tuple[P
         renewable=any(key in user for key in ("exec", "tokenFile", "auth-provider")),
         impersonate=_impersonation(user),
     )
+
+
+def _wrong_url(url: str) -> str:
+    """What is wrong with the URL of a server; empty when nothing is."""
+    try:
+        parts = urllib3.util.parse_url(url)
+        urlsplit(url)
+        (parts.host or "").encode("idna")
+    except (urllib3.exceptions.LocationParseError, ValueError) as exc:
+        return " ".join(str(exc).split())
+    if not parts.host:
+        return "it names no host"
+    return "a user and password in it are never sent; give them in the user's entry" if parts.auth else ""
 
 
 def _impersonation(user: Mapping[str, Any]) -> dict[str, str]:

@@ -65,6 +65,8 @@ class _Scoped(HTTPConnection):
             addresses = socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM)
         except socket.gaierror as exc:
             raise NameResolutionError(self.host, self, exc) from exc
+        except UnicodeError as exc:  # a proxy's, say, that is no name at all
+            raise NameResolutionError(self.host, self, socket.gaierror(str(exc))) from exc
         finally:
             if scope is not None and not _is_address(self._dns_host):
                 scope.lookup = (self.host, scope.clock.monotonic() - began)

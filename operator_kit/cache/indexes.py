@@ -147,7 +147,7 @@ class Indexes:
         """What an author's function gives for an object; nothing when it fails, which is logged once for each index."""
         try:
             return tuple(dict.fromkeys(str(value) for value in function(Entry(record).decode())))
-        except Exception:
+        except (Exception, SystemExit):
             if name not in self._failed:
                 self._failed.add(name)
                 log.exception("index %r of %s failed for %s: it is not found by this index", name, self._name, record[0])

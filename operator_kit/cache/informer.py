@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from operator_kit.api import Client, Selection
 from operator_kit.cache.indexes import IndexFunction
@@ -95,6 +96,7 @@ class Informer:
         self._registrations: tuple[Registration, ...] = ()
         self._waiting: list[Registration] = []
         self._errors = 0  # of handlers that are gone
+        self._untold: Iterable[Change] = ()  # what handlers have not heard of, because the thread that told them died
         self._listed = False
         self.on_synced: Callable[[], None] = lambda: None
         self.reflector = Reflector(client, selection, self, settings=settings, clock=clock)
@@ -231,7 +233,7 @@ class Informer:
                 cut = self._transform(obj) or obj
                 identify(cut)
                 obj = cut
-            except Exception:
+            except (Exception, SystemExit):
                 if not self._transform_failed:
                     self._transform_failed = True
                     log.exception("the transform of informer %s failed; such objects are kept as it left them", self.selection)
@@ -243,7 +245,8 @@ class Informer:
         with self._telling:
             first = not self._listed
             changes = self.store.replace(fresh, version, initial=first, rebuild=rebuild)
-            changed = self._tell(changes)
+            untold, self._untold = self._untold, ()
+            changed = self._tell(chain(untold, changes))
             self._listed = True
             for registration in self._registrations:
                 registration.told_all()
@@ -274,16 +277,22 @@ class Informer:
     def _tell(self, changes: Iterable[Change], registrations: tuple[Registration, ...] | None = None) -> int:
         """Tell these handlers, or all. Returns how many changes were none that a list alone made."""
         told = 0
+        change: Change | None = None
+        rest = iter(changes)
         self._tells = True
         try:
-            for change in changes:
+            for change in rest:
                 told += change.type != "resync"
                 # All there are now: the handlers of the last change may have brought others, or removed some.
                 for registration in self._registrations if registrations is None else registrations:
                     try:
                         registration.handler(change)
-                    except Exception as exc:  # noqa: BLE001  # a handler's exceptions end here
+                    except (Exception, SystemExit) as exc:  # noqa: BLE001  # a handler's exceptions end here
                         registration.failed(change, exc)
+        except BaseException:
+            if registrations is None:  # the store has these changes, so the next list will not find them: it tells them first
+                self._untold = rest if change is None else chain((change,), rest)
+            raise
         finally:
             self._tells = False
         return told

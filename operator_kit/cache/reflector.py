@@ -134,9 +134,10 @@ class Reflector:
         try:
             while not self._cancel.cancelled:
                 self._state = self._step()
-        except BaseException:  # whatever kills the thread itself and not just a step of it: another takes over
+        except BaseException as exc:  # whatever kills the thread itself and not just a step of it: another takes over
             log.exception("the thread of informer %s died and is replaced", self.selection)
             self._count("died")
+            self._fails("died", f"the thread of informer {self.selection} died of {type(exc).__name__} and is replaced")
             with self._lock:
                 if not self._cancel.cancelled:
                     self._state = Pause(self._backoff.next(), List("died", rebuild=True))

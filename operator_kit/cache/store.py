@@ -236,9 +236,13 @@ class Store:
                     self._indexes.change(old, record, values)
                 self._records = fresh
                 self._bytes = sum(len(record[9]) for record in fresh.values())
-                self._version = self._base = parse_version(version)
+                newest, before_it = parse_version(version), self._version
+                self._version = self._base = newest
                 self._tombstones = {}
-                due = self._waits.due(self._waits.keys(), fresh, self._version)
+                if _older(newest, before_it):  # of a server that was restored: the versions that are waited for may never come
+                    due = self._waits.all()
+                else:
+                    due = self._waits.due(self._waits.keys(), fresh, newest)
             break
         self._call(due)
         return _differences(before, vanished, fresh, initial=initial)

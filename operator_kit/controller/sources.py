@@ -89,7 +89,7 @@ def is_new_intent(old: Entry, new: Entry) -> bool:
 def _passes(predicate: Predicate, old: Entry, new: Entry) -> bool:
     try:
         return predicate(old, new)
-    except Exception:  # noqa: BLE001  # the author's code, on a cache's thread
+    except (Exception, SystemExit):  # noqa: BLE001  # the author's code, on a cache's thread
         # Letting it through costs one run; holding it back could lose a change for good.
         _log.exception("predicate %r failed on %s; the change passes", predicate, new.key)
         return True
@@ -146,11 +146,11 @@ def mapped_source(enqueue: Enqueue, mapper: Mapper, kind: Resource) -> Callable[
         if change.type == "resync":
             return
         keys: list[str] = []
-        failure: Exception | None = None
+        failure: BaseException | None = None
         for entry in (change.old, change.new):
             try:
                 keys += _as_keys(mapper(entry.decode())) if entry is not None else ()
-            except Exception as exc:  # noqa: BLE001  # the author's code
+            except (Exception, SystemExit) as exc:  # noqa: BLE001  # the author's code
                 failure = failure or exc
         _wake_all(enqueue, keys, change, kind, child=False)
         if failure is not None:

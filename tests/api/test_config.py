@@ -106,6 +106,20 @@ def test_impersonation_is_not_dropped_silently(tmp_path: Path) -> None:
         ({**kubeconfig("a"), "users": []}, "of user 'a', which is not defined"),
         ({**kubeconfig("a"), "clusters": [{"name": "a", "cluster": {}}]}, "needs a server"),
         ({**kubeconfig("a"), "clusters": [{"name": "a", "cluster": {"server": "example.com"}}]}, "needs a server"),
+        *(
+            (
+                {**kubeconfig("a"), "clusters": [{"name": "a", "cluster": {"server": server}}]},
+                f"the server of cluster a is no URL: {why}",
+            )
+            for server, why in (
+                ("http://127.0.0.1:99999", "Failed to parse"),
+                ("http://exa mple.com", "Failed to parse"),
+                ("https://a..b", ".*label empty"),
+                ("https://[::1", "Failed to parse"),
+                ("https://:6443", "it names no host"),
+                ("https://jane:secret@host", "a user and password in it are never sent"),
+            )
+        ),
         ({**kubeconfig("a"), "clusters": {"name": "a"}}, "clusters is not a list"),
         ({**kubeconfig("a"), "users": [{"name": "a"}]}, "every entry of users needs a name and a user"),
         (kubeconfig("a", **{"client-certificate": "none.crt"}), "client-certificate .*none.crt does not exist"),

@@ -242,6 +242,18 @@ def test_a_name_that_does_not_resolve_is_named() -> None:
         Client.from_kubeconfig_dict(document).get(CM, "a", "default", retries=False)
 
 
+def test_what_is_no_name_at_all_is_named_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, client = serve(ok)
+
+    def none(*_: object) -> None:  # as for a proxy of the environment that is none
+        raise UnicodeError("label empty or too long")
+
+    monkeypatch.setattr(socket, "getaddrinfo", none)
+    with pytest.raises(ConnectionFailed, match=r"its name cannot be resolved \(label empty or too long\)") as caught:
+        client.get(CM, "a", "default", retries=False)
+    assert not caught.value.sent
+
+
 def test_an_answer_cut_short_is_no_answer(serve: Serve) -> None:
     def handler(asked: Asked, peer: Peer) -> None:
         peer.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from typing import Any
 
@@ -121,7 +122,73 @@ def test_a_handler_that_fails_is_told_of_once_and_goes_on_hearing(caplog: pytest
     assert len([record for record in caplog.records if "a handler of informer configmaps failed" in record.getMessage()]) == 1
 
 
+def test_a_function_of_an_authors_that_leaves_the_process_only_fails() -> None:
+    def leaves(o: object) -> Any:
+        sys.exit(3)
+
+    inf, heard = informer(transform=leaves), Heard()
+    inf.add_index("leaver", leaves)
+    inf.add_handler(leaves)
+    inf.add_handler(heard)
+    listed(inf, obj("a"))
+    assert (heard.told(), inf.status().handler_errors) == ([("added", "n/a", True)], 1)
+    assert inf.store.get("n/a") == obj("a")
+
+
+class Killed(BaseException):
+    """What no code catches."""
+
+
+def test_what_was_not_told_when_the_thread_died_is_told_with_the_next_list() -> None:
+    inf, heard, deadly = informer(), Heard(), {"n/b", "n/d"}
+
+    def dies(change: Change) -> None:
+        if change.key in deadly:
+            deadly.remove(change.key)
+            raise Killed
+
+    def relisted(*objects: dict[str, Any], version: int) -> list[tuple[str, str]]:
+        before = len(heard.changes)
+        inf.replace({key_of(o): inf.encode(event("ADDED", o)) for o in objects}, str(version), rebuild=True)
+        return [(kind, key) for kind, key, _ in heard.told()[before:] if kind != "resync"]
+
+    inf.add_handler(dies)
+    inf.add_handler(heard)
+    a, b, c = (obj(name) for name in "abc")
+    with pytest.raises(Killed):
+        listed(inf, a, b, c)  # in the middle of a list
+    assert relisted(a, b, c, version=10) == [("added", "n/b"), ("added", "n/c")]
+    with pytest.raises(Killed):
+        inf.apply(event("ADDED", obj("d", 11)))
+    assert relisted(a, b, c, obj("d", 11), version=11) == [("added", "n/d")]
+    deadly.add("n/a")
+    with pytest.raises(Killed):
+        inf.apply(event("DELETED", obj("a", 12)))
+    assert relisted(b, c, obj("d", 11), version=12) == [("deleted", "n/a")]
+
+
+def test_a_thread_that_dies_is_a_problem_until_its_successor_has_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ReflectorSettings(backoff_base=60, backoff_max=60)
+    inf = Informer(Client.from_kubeconfig_dict(NOWHERE), Selection(CM), settings=settings, clock=Clock())
+    real, deaths = inf.reflector._step, [Killed()]
+
+    def step() -> Any:
+        if deaths:
+            raise deaths.pop()
+        return real()
+
+    monkeypatch.setattr(inf.reflector, "_step", step)
+    inf.start()
+    until(lambda: inf.status().problem_reason == "died", "the problem")
+    assert inf.status().problem == "the thread of informer configmaps died of Killed and is replaced"
+    inf.stop()
+    assert inf.join(20)
+    inf.reflector._listed({}, "10")
+    assert inf.status().problem == ""
+
+
 def test_a_handler_that_is_removed_hears_no_more() -> None:
+
     inf, heard = informer(), Heard()
     registration = inf.add_handler(heard)
     registration.remove()

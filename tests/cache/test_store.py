@@ -347,6 +347,16 @@ def test_a_list_wakes_who_waits_too() -> None:
     assert store._waits._by_version == []
 
 
+def test_the_list_of_a_restored_server_keeps_nobody_waiting_for_versions_that_may_never_come() -> None:
+    store, woken = filled(obj(version=5)), Woken()
+    store.when_seen(Write("n/a", "u", "15"), woken)
+    store.when_seen(Write("n/b", "w", "15"), woken)
+    listed = obj(version=4)
+    list(store.replace({key_of(listed): encode(listed)}, "4"))
+    assert woken.times == 2
+    assert len(store._waits) == 0
+
+
 def test_who_waits_no_more_is_not_woken_and_not_kept() -> None:
     store, woken = filled(obj(version=5)), Woken()
     forget = store.when_seen(Write("n/a", "u", "15"), woken)

@@ -440,6 +440,10 @@ def test_without_a_watch_lists_alone_converge(world: World) -> None:
     assert informer.status().restarts["resync"] >= 2
 
 
+class Killed(BaseException):
+    """What no code catches."""
+
+
 def test_a_thread_that_is_killed_is_replaced_and_counted(world: World) -> None:
     informer = world.informer()
     world.synced(informer)
@@ -448,7 +452,7 @@ def test_a_thread_that_is_killed_is_replaced_and_counted(world: World) -> None:
     thread = informer.reflector._thread
     assert thread is not None
     assert thread.name == "informer/configmaps"
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Killed))
     world.create("a")  # wakes it, so that it dies
     restarts(informer, "died")
     world.create("b")
