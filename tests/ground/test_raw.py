@@ -137,6 +137,17 @@ def test_what_is_not_kept_is_decoded_whole(codec: Any, obj: Any, ascii_: bool) -
 
 
 @pytest.mark.parametrize("codec", CODECS)
+@example(
+    obj={
+        "apiVersion": "example.com/v1",
+        "kind": "Thing",
+        "data": {"resourceVersion": "x"},
+        "metadata": {"annotations": {"resourceVersion": "x"}, "name": "n", "uid": "u", "resourceVersion": "x"},
+    },
+    status=None,
+    version="8",
+    managed=[],
+)
 @given(obj=objects(), status=JSON, version=st.sampled_from(["8", "900"]), managed=MANAGED)
 @settings(deadline=None, max_examples=60)
 def test_the_digest_is_the_same_whichever_way_an_object_came(
