@@ -3,8 +3,8 @@
 ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim-bookworm AS builder
-# What of operator-kit is installed besides: all extras that are of use in a cluster.
-ARG EXTRAS=fast,models
+# What of operator-kit is installed besides: what a setting of the chart or a model may need in a cluster.
+ARG EXTRAS=fast,models,tls
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY operator_kit operator_kit

@@ -15,6 +15,8 @@ VERSION        := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMG            ?= website-operator:$(VERSION)
 BASE_IMG       ?= operator-kit:$(VERSION)
 CONTAINER_TOOL ?= docker
+# More for its build, such as a mount of the certificates that a proxy of your network needs.
+BUILD_FLAGS    ?=
 KUBECTL        ?= kubectl
 # The official client's versions that are supported, and the tests of what stands on it.
 CLIENTS      ?= 35 36.0.3 37
@@ -87,8 +89,8 @@ manifests: $(READY) ## deploy/ and the table in the chart's page, from the chart
 	@$(BIN)/python -m tests.chart.manifests
 
 docker-build: ## The base image BASE_IMG=…, and from it the example operator IMG=…
-	$(CONTAINER_TOOL) build --tag $(BASE_IMG) --build-arg VERSION=$(VERSION) .
-	$(CONTAINER_TOOL) build --tag $(IMG) --build-arg BASE=$(BASE_IMG) examples
+	$(CONTAINER_TOOL) build $(BUILD_FLAGS) --tag $(BASE_IMG) --build-arg VERSION=$(VERSION) .
+	$(CONTAINER_TOOL) build $(BUILD_FLAGS) --tag $(IMG) --build-arg BASE=$(BASE_IMG) examples
 
 docker-push: ## Push IMG=… to its registry
 	$(CONTAINER_TOOL) push $(IMG)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ def test_the_image_alone_and_the_chart_run_the_same_code() -> None:
 def test_the_image_names_the_version_of_the_project() -> None:
     assert f"VERSION={operator_kit.__version__}" in instructions(FINAL, "ARG")
     assert instructions(EXAMPLE, "ARG") == [f"BASE=operator-kit:{operator_kit.__version__}"]
+
+
+def test_the_image_has_what_a_setting_of_the_chart_needs() -> None:
+    """`metrics.secure` without a Secret: the operator makes itself a certificate, with the extra tls."""
+    (extras,) = (line.partition("=")[2].split(",") for line in instructions(TEXT, "ARG") if line.startswith("EXTRAS="))
+    assert "tls" in extras
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(extras) <= set(declared)
 
 
 def test_what_the_image_is_built_from_is_sent_to_the_builder_and_nothing_else() -> None:

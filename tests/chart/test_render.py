@@ -163,6 +163,12 @@ def test_the_pods_of_tests_are_no_pods_of_the_operator() -> None:
     assert "tests/tests.yaml" not in {path for path, text in templates({"tests": {"enabled": False}}).items() if text.strip()}
 
 
+def test_what_the_pods_of_tests_said_can_be_read_afterwards() -> None:
+    """`helm test --logs` of Helm 3 asks for the logs when hook-succeeded has taken the pods away already, and fails."""
+    for pod in pods_of_tests("defaults"):
+        assert pod["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation"
+
+
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_every_object_is_named_labelled_and_in_its_namespace_and_none_is_there_twice(switch: str) -> None:
     objects = [obj for obj in rendered(switch) if not obj["metadata"]["name"].endswith(("-extra", "-text"))]
