@@ -1,7 +1,7 @@
-"""The caches one controller reads: which kinds it declared, their informers, and reads over several namespaces as if they
+"""The caches one controller or task reads: which kinds it declared, their informers, and reads over several namespaces as if they
 were one.
 
-`Caches.bind` resolves the kinds a reconciler names, and takes the informers it needs from the shared set; `release` gives
+`Caches.bind` resolves the kinds that are named, and takes the informers it needs from the shared set; `release` gives
 them back. A Secret that is owned or watched is cached by its metadata only, unless `reads` asks for it: secrets of a whole
 cluster have no business in a process's memory.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from operator_kit.codec import clone
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.ownership import Marks, owner_value
+from operator_kit.controller.registered import Reconciler
 from operator_kit.errors import KindNotFound, NotCached, UsageError
 from operator_kit.objects import Object, Resource, metadata_of, split_key
 from operator_kit.selectors import LabelSelector
@@ -25,7 +26,7 @@ from operator_kit.settings import suggest
 if TYPE_CHECKING:
     from operator_kit.api import Cancel, Client, Selection
     from operator_kit.cache import Change, Entry, IndexFunction, Informer, Informers, Registration, Store
-    from operator_kit.controller.registered import Reconciler
+    from operator_kit.controller.registered import Task
 
 Objects: TypeAlias = list[Object]  # inside Lister, `list` is a method
 Entries: TypeAlias = "list[Entry]"
@@ -133,17 +134,19 @@ class Lister:
         return f"<Lister of {self.resource} in {', '.join(self._informers) if '' not in self._informers else 'all namespaces'}>"
 
 
-def check_kinds(made: Reconciler, resolved: Mapping[str, Resource]) -> None:
-    """Raise `UsageError` for kinds that cannot be used as a reconciler declares them.
+def check_kinds(made: Reconciler | Task, resolved: Mapping[str, Resource]) -> None:
+    """Raise `UsageError` for kinds that cannot be used as they are declared.
 
     Args:
-        made: the reconciler.
+        made: the reconciler or task.
         resolved: what discovery knows of its kinds, by their names; names that are missing are passed over.
     """
     for name, resource in resolved.items():
         missing = {"list", "watch"} - resource.verbs
         if resource.verbs and missing:
             raise UsageError(f"{made.name}: {name} cannot be cached: the API server offers no {' and no '.join(sorted(missing))}")
+    if not isinstance(made, Reconciler):
+        return
     own = resolved.get(made.kind)
     for child in made.owns:
         if own is not None and own.namespaced and child in resolved and not resolved[child].namespaced:
@@ -154,14 +157,14 @@ def check_kinds(made: Reconciler, resolved: Mapping[str, Resource]) -> None:
 
 
 class Caches:
-    """The declared kinds of one reconciler, bound to the API server.
+    """The declared kinds of one reconciler or task, bound to the API server.
 
     Attributes:
-        own: the lister of the reconciled kind. Only after `bind`.
+        own: the lister of the reconciled kind. Only after `bind`, and not for a task.
         owned: the listers of the kinds of children. Only after `bind`.
     """
 
-    def __init__(self, made: Reconciler, client: Client, informers: Informers, namespaces: Sequence[str]) -> None:
+    def __init__(self, made: Reconciler | Task, client: Client, informers: Informers, namespaces: Sequence[str]) -> None:
         self._made = made
         self._client = client
         self._informers = informers
@@ -197,18 +200,31 @@ class Caches:
     def _bind(self, cancel: Cancel | None) -> None:
         made = self._made
         resolved = {name: self._client.discovery.resolve(name, cancel=cancel) for name in made.kinds()}
-        own = resolved[made.kind]
-        reads = {(resolved[name].group, resolved[name].kind) for name in (made.kind, *made.reads)}
+        own = resolved[made.kind] if isinstance(made, Reconciler) else None
+        reads = {(resource.group, resource.kind) for name, resource in resolved.items() if resource == own or name in made.reads}
         check_kinds(made, resolved)
         for name, resource in resolved.items():
             identity = (resource.group, resource.kind)
             if identity not in self._by_kind:
                 metadata_only = identity == ("", "Secret") and identity not in reads
-                selector = made.selector if resource == own else ""
+                selector = made.selector if isinstance(made, Reconciler) and resource == own else ""
                 self._by_kind[identity] = self._acquire(resource, selector, metadata_only=metadata_only)
             elif self._by_kind[identity].resource.version != resource.version:
                 raise UsageError(f"{made.name} names {resource.kind} in two versions; write the same one everywhere")
             self._by_name[name] = self._by_kind[identity].resource
+        if isinstance(made, Reconciler):
+            self._bind_objects(made, resolved)
+        for shared in made.shared_indexes:
+            try:
+                resource = resolved.get(shared.kind) or self._client.discovery.resolve(shared.kind, cancel=cancel)
+            except KindNotFound:
+                continue  # so it is none of these
+            # Of one name on every informer: what several share is computed once.
+            self._add_index(resource, shared.name, f"{shared.where}/{shared.name}", shared.function, shared.where)
+
+    def _bind_objects(self, made: Reconciler, resolved: Mapping[str, Resource]) -> None:
+        """What a reconciler has besides: objects of its own, their children, and indexes for it alone."""
+        own = resolved[made.kind]
         self.own = self._by_kind[own.group, own.kind]
         owned = {name: self._by_kind[resolved[name].group, resolved[name].kind] for name in (*made.owns, *made.owns_by_label)}
         self.owned = tuple(dict.fromkeys(owned.values()))
@@ -217,13 +233,6 @@ class Caches:
         for name, indexes in made.indexes.items():
             for index, function in indexes.items():
                 self._add_index(resolved[name], index, self._index_name(index), function, made.where)
-        for shared in made.shared_indexes:
-            try:
-                resource = resolved.get(shared.kind) or self._client.discovery.resolve(shared.kind, cancel=cancel)
-            except KindNotFound:
-                continue  # so it is none of this reconciler's
-            # Of one name on every informer: what several reconcilers share is computed once.
-            self._add_index(resource, shared.name, f"{shared.where}/{shared.name}", shared.function, shared.where)
 
     def _add_index(self, resource: Resource, index: str, stored: str, function: IndexFunction, place: str) -> None:
         lister = self.find(resource)
@@ -362,6 +371,7 @@ class Caches:
         resource = self.lister(name).resource
         known = self._indexes.get((resource.group, resource.kind), {})
         if index not in known:
-            hint = suggest(index, known) if known else f"; write one with @{self._made.name}.index({name!r}, {index!r})"
+            decorator = f"@{self._made.name}.index" if isinstance(self._made, Reconciler) else "@index"
+            hint = suggest(index, known) if known else f"; write one with {decorator}({name!r}, {index!r})"
             raise UsageError(f"{self._made.name} has no index {index!r} over {name}{hint}")
         return known[index]

@@ -234,6 +234,7 @@ RECONCILER: dict[str, tuple[Any, _Check]] = {
 """The options of `@reconciler`, each with its default and its check."""
 
 TASK: dict[str, tuple[Any, _Check]] = {
+    "reads": ((), _kinds),
     "name": ("", _name),
     "timeout": (None, _duration),
     "leader": (True, _flag),

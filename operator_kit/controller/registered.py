@@ -194,6 +194,7 @@ class Task:
 
     Attributes:
         interval: seconds from the end of a run to the beginning of the next, give or take a tenth.
+        reads: kinds that are cached for it.
         name: names it in logs and metrics, as a controller.
         timeout: seconds one run may take, or None for the operator's setting.
         leader: whether it runs only where the process leads.
@@ -201,11 +202,21 @@ class Task:
         where: `"file.py:12"`, where the decorator stands.
     """
 
-    def __init__(self, function: TaskFunction, interval: float, place: str, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        function: TaskFunction,
+        interval: float,
+        place: str,
+        options: Mapping[str, Any],
+        *,
+        shared_indexes: Sequence[SharedIndex] = (),
+    ) -> None:
         check_function(place, function, ("ctx",))
         self.function = function
         self.interval = interval
         self.where = place
+        self.shared_indexes: Sequence[SharedIndex] = shared_indexes
+        self.reads: tuple[str, ...] = options["reads"]
         self.name: str = options["name"]
         self.timeout: float | None = options["timeout"]
         self.leader: bool = options["leader"]
@@ -214,6 +225,10 @@ class Task:
     def __call__(self, ctx: Any) -> Any:
         """Call the function that was decorated."""
         return self.function(ctx)
+
+    def kinds(self) -> tuple[str, ...]:
+        """Every kind it needs a cache of, as written, each once."""
+        return self.reads
 
     def __repr__(self) -> str:
         return f"<Task {self.name} at {self.where}>"

@@ -107,10 +107,10 @@ class Registry:
         return register
 
     def index(self, kind: str, name: str) -> Callable[[IndexFunction], SharedIndex]:
-        """Decorator: an index over a kind, for `ctx.by_index(kind, name, value)` of every reconciler that is registered here.
+        """Decorator: an index over a kind, for `ctx.by_index(kind, name, value)` of all reconcilers and tasks registered here.
 
-        The function maps an object to the values it is found under. It makes no cache: a reconciler that reads it declares the
-        kind, with `owns`, `watches` or `reads`.
+        The function maps an object to the values it is found under. It makes no cache: who reads it declares the kind, with
+        `owns`, `watches` or `reads`.
 
         Raises:
             RegistrationError: what is no kind; a name that is taken.
@@ -139,6 +139,7 @@ class Registry:
         self,
         interval: Duration,
         *,
+        reads: Iterable[str] = (),
         name: str = "",
         leader: bool = True,
         timeout: Duration | None = None,
@@ -147,22 +148,23 @@ class Registry:
     ) -> Callable[[TaskFunction], Task]:
         """Decorator: a task, which belongs to no object. The function takes a `TaskContext` and may be `async`.
 
-        It runs when the operator has started, and again an interval after each run has ended, give or take a tenth; never twice
-        at once. A run that fails is tried again after a backoff that is no longer than the interval, and is counted and logged as
-        a reconcile's failure is.
+        It runs when the operator has started and what it reads is cached, and again an interval after each run has ended, give
+        or take a tenth; never twice at once. A run that fails is tried again after a backoff that is no longer than the
+        interval, and is counted and logged as a reconcile's failure is.
 
         Args:
             interval: seconds, `"5m"`, a timedelta.
+            reads: kinds that are cached so that `ctx` can read them.
             name: names it in logs and metrics; that of the function by default.
             leader: run only in the process that leads, where there are several.
             timeout: limit of one run, 0 for none; `--reconcile-timeout` unless given.
-            permissions: what its code reads and writes, for `operator-kit rbac` and `check`, as for `reconciler`.
+            permissions: what its code does besides, for `operator-kit rbac` and `check`, as for `reconciler`.
             **unknown: nothing; a type checker refuses other names, and so does the decorator.
 
         Raises:
             RegistrationError: as for `reconciler`.
         """
-        options = {"name": name, "leader": leader, "timeout": timeout, "permissions": permissions, **unknown}
+        options = {"reads": reads, "name": name, "leader": leader, "timeout": timeout, "permissions": permissions, **unknown}
         return self._every(where(2), interval, options)
 
     def _every(self, place: str, interval: Duration, options: Mapping[str, Any]) -> Callable[[TaskFunction], Task]:
@@ -175,7 +177,8 @@ class Registry:
 
         def register(function: TaskFunction) -> Task:
             name = options["name"] or name_of(function).strip("_").replace("_", "-").lower()
-            made = Task(function, seconds, place, checked(decorator, place, {**options, "name": name}, TASK))
+            values = checked(decorator, place, {**options, "name": name}, TASK)
+            made = Task(function, seconds, place, values, shared_indexes=self._indexes)
             self.add(made)
             return made
 
@@ -287,6 +290,7 @@ def reconciler(kind: str | type[Any], **options: Any) -> Callable[[Function[Any]
 def every(
     interval: Duration,
     *,
+    reads: Iterable[str] = (),
     name: str = "",
     leader: bool = True,
     timeout: Duration | None = None,
@@ -294,7 +298,7 @@ def every(
     **unknown: Never,
 ) -> Callable[[TaskFunction], Task]:
     """Decorator: register a task with the default registry. See `Registry.every`."""
-    options = {"name": name, "leader": leader, "timeout": timeout, "permissions": permissions, **unknown}
+    options = {"reads": reads, "name": name, "leader": leader, "timeout": timeout, "permissions": permissions, **unknown}
     return _default._every(where(2), interval, options)  # noqa: SLF001
 
 

@@ -1,7 +1,7 @@
 """The context of code that belongs to no object: `@every` tasks, `@on_startup` and `@on_shutdown` functions.
 
-It reads and writes at the API server; nothing is cached for it. As with an object's context, calls keep within the deadline, and
-are refused once the run is over.
+It reads and writes at the API server; what a task declares with `reads` it can read from caches too. As with an object's context,
+calls keep within the deadline, and are refused once the run is over.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import AsyncRun, LoopThread, awaited, is_async
-from operator_kit.controller.live import AsyncLiveReader, LiveReader, Server
+from operator_kit.controller.listers import Caches, Lister, Objects
+from operator_kit.controller.live import AsyncLiveReader, LiveReader, Server, found
 from operator_kit.controller.stopping import Stopping, time_left
-from operator_kit.errors import UsageError
+from operator_kit.errors import NotCached, UsageError
 from operator_kit.leader import Fence
-from operator_kit.objects import Object, Resource, api_version_of, describe, kind_of, name_of, namespace_of
+from operator_kit.objects import Object, Resource, api_version_of, describe, join_key, kind_of, name_of, namespace_of
+from operator_kit.selectors import LabelSelector
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
@@ -27,7 +29,7 @@ __all__ = ["AsyncTaskContext", "Call", "TaskContext", "TaskScope"]
 
 @dataclass(frozen=True, slots=True)
 class TaskScope:
-    """What all runs of one task share."""
+    """What all runs of one task share. Hooks have no caches."""
 
     name: str
     client: Client
@@ -35,6 +37,7 @@ class TaskScope:
     stopping: Signal
     request_timeout: float
     fence: Fence = field(default_factory=Fence.unfenced)
+    caches: Caches | None = None
 
 
 class TaskContext:
@@ -60,6 +63,43 @@ class TaskContext:
         self.fence = scope.fence
         self._server = Server(scope.client, self._resolve, self._namespace, self._timeout)
         self.live = LiveReader(self._server)
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """An object from the cache; of a namespaced kind it needs the namespace.
+
+        Raises:
+            NotFound: there is none; see `get_or_none`.
+            NotCached: the task does not declare the kind (`reads`), or its namespace is not watched.
+        """
+        lister = self._lister(kind)
+        key = join_key(self._namespace(lister.resource, namespace), name)
+        return found(lister.get(key), lister.resource, key)
+
+    def get_or_none(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """As `get`, but None where there is none."""
+        lister = self._lister(kind)
+        return lister.get(join_key(self._namespace(lister.resource, namespace), name))
+
+    def list(self, kind: str, *, namespace: str | None = None, selector: str | LabelSelector = "") -> Objects:
+        """Objects from the cache whose labels match, of one namespace, or `"*"` for all.
+
+        Raises `NotCached` as `get` does, and `ValueError` for a selector that cannot be parsed.
+        """
+        lister = self._lister(kind)
+        where = None if namespace == "*" else self._namespace(lister.resource, namespace) or None
+        return lister.list(where, LabelSelector.parse(selector) if isinstance(selector, str) else selector)
+
+    def by_index(self, kind: str, index: str, value: str) -> Objects:
+        """Objects from the cache that an index of the registry (`@index`) holds under a value."""
+        self._lister(kind)
+        assert self._scope.caches is not None
+        return self._scope.caches.by_index(kind, index, value)
+
+    def _lister(self, kind: str) -> Lister:
+        self._timeout()
+        if self._scope.caches is None:
+            raise NotCached(f"nothing is cached for {self._scope.name}: read live with ctx.live.get(…)")
+        return self._scope.caches.lister(kind)
 
     def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:
         """Make an object as desired, by server-side apply, and return it as it is now. Sent each time.
@@ -133,6 +173,26 @@ class AsyncTaskContext:
         self.stopping = context.stopping
         self.fence = context.fence
         self.live = AsyncLiveReader(context.live, run)
+
+    @awaited
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """An object from the cache. Raises `NotFound`."""
+        return await self._call(lambda: self._context.get(kind, name, namespace))
+
+    @awaited
+    async def get_or_none(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """An object from the cache, or None."""
+        return await self._call(lambda: self._context.get_or_none(kind, name, namespace))
+
+    @awaited
+    async def list(self, kind: str, *, namespace: str | None = None, selector: str | LabelSelector = "") -> Objects:
+        """Objects from the cache whose labels match."""
+        return await self._call(lambda: self._context.list(kind, namespace=namespace, selector=selector))
+
+    @awaited
+    async def by_index(self, kind: str, index: str, value: str) -> Objects:
+        """Objects from the cache that an index holds under a value."""
+        return await self._call(lambda: self._context.by_index(kind, index, value))
 
     @awaited
     async def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:

@@ -31,6 +31,7 @@ from operator_kit.threads import has_ended, thread_stack
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
+    from operator_kit.controller.listers import Caches
     from operator_kit.controller.registered import Task
 
 __all__ = ["Runnable", "TaskRunner"]
@@ -42,6 +43,7 @@ class TaskRunner:
     Args:
         made: what was declared.
         client: the API server.
+        caches: of the task, bound; none for one that reads none.
         limits: the operator's settings.
         loop: for asynchronous tasks.
         fence: every write passes it; none for a task that needs no leader.
@@ -55,6 +57,7 @@ class TaskRunner:
         self,
         made: Task,
         client: Client,
+        caches: Caches | None = None,
         *,
         limits: Limits,
         loop: LoopThread,
@@ -67,6 +70,7 @@ class TaskRunner:
         self._client = client if fence is None else client.guarded(fence.guard)
         self._fence = fence or Fence.unfenced()
         self._leadership = self._fence.fields()
+        self._caches = caches
         self._clock = clock or Clock()
         self._limits = limits
         self._loop = loop
@@ -85,8 +89,8 @@ class TaskRunner:
         self.runs = 0  # under the lock; how many runs have ended
 
     def synced(self) -> bool:
-        """Whether it may start: it reads no cache."""
-        return True
+        """Whether it may start: every cache it reads is synced."""
+        return self._caches is None or self._caches.synced()
 
     def start(self) -> None:
         """Start its thread. Only once."""
@@ -166,7 +170,8 @@ class TaskRunner:
         fields = {"controller": self.name, "reconcile_id": secrets.token_hex(4), "attempt": attempt, **self._leadership}
         log = BoundLogger(logging.getLogger(f"operator_kit.reconcile.{self.name}"), fields)
         began = self._clock.monotonic()
-        scope = TaskScope(self.name, self._client, self._clock, self.stopping, self._limits.request_timeout, self._fence)
+        timeout = self._limits.request_timeout
+        scope = TaskScope(self.name, self._client, self._clock, self.stopping, timeout, self._fence, self._caches)
         context = TaskContext(scope, log, attempt=attempt, deadline=began + self.timeout if self.timeout else None)
         call = Call(self.made.function, context, self._loop, self._clock)
         with self._lock:

@@ -56,7 +56,7 @@ class Need:
 def needs_of(
     registry: Registry, resolve: Resolve, *, namespaces: Sequence[str] = (), missing: dict[str, str] | None = None
 ) -> list[Need]:
-    """Everything that the reconcilers of a registry need.
+    """Everything that the reconcilers and tasks of a registry need.
 
     Args:
         registry: what is registered.
@@ -88,8 +88,11 @@ def needs_of(
     for made in registry:
         out += _needs_of(made, finder(f"{made.where}: {made.name}"), made.namespaces or everywhere)
     for task in registry.tasks:
+        find = finder(f"{task.where}: {task.name}")
+        for kind in task.reads:
+            out += _placed(find(kind), READ, everywhere, f"{task.name} reads them")
         for permission in task.permissions:
-            out += _declared(permission, finder(f"{task.where}: {task.name}"), everywhere, f"declared by {task.name}")
+            out += _declared(permission, find, everywhere, f"declared by {task.name}")
     for permission in registry.permissions:
         out += _declared(permission, finder("a permission of the registry"), everywhere, "declared for the registry")
     return out

@@ -170,13 +170,14 @@ def check(registry: Registry, client: Client, *, namespaces: Sequence[str] = (),
     missing: dict[str, str] = {}
     version = _version(client)
     needs = [*needs_of(registry, client.discovery.resolve, namespaces=namespaces, missing=missing), *besides]
-    named = dict.fromkeys([*(kind for made in registry for kind in made.kinds()), *missing])
+    declared = (*registry, *registry.tasks)
+    named = dict.fromkeys([*(kind for made in declared for kind in made.kinds()), *missing])
     kinds = [
         KindState(kind, None, missing[kind]) if kind in missing else KindState(kind, client.discovery.resolve(kind))
         for kind in named
     ]
     resolved = {state.kind: state.resource for state in kinds if state.resource is not None}
-    for made in registry:
+    for made in declared:
         check_kinds(made, {kind: resolved[kind] for kind in made.kinds() if kind in resolved})
     access = tuple(_asked(client, each) for each in _accesses(needs))
     warnings = (*_without_status(registry, kinds), *_absent_namespaces(registry, client, namespaces))

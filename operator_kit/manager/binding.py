@@ -1,4 +1,4 @@
-"""Finding the kinds that reconcilers name, on a thread of its own: discovery may block, and must not hold up anything else.
+"""Finding the kinds that are declared, on a thread of its own: discovery may block, and must not hold up anything else.
 
 A kind that is not installed (yet), and an API server that does not answer, are waited for. What waiting does not mend, such as a
 kind that can mean several, is `fatal`.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from operator_kit.api import Cancel, Client
 from operator_kit.clock import Clock
-from operator_kit.controller import Caches, Reconciler
+from operator_kit.controller import Caches, Reconciler, Task
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, KindNotFound, UsageError
 from operator_kit.threads import has_ended
@@ -26,18 +26,18 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.8, 30.0
 
 @dataclass(slots=True, eq=False)
 class Binding:
-    """A reconciler and the caches it reads. They live as long as the process, so that a standby's are warm."""
+    """A reconciler or task and the caches it reads. They live as long as the process, so that a standby's are warm."""
 
-    made: Reconciler
+    made: Reconciler | Task
     caches: Caches
-    done: bool = False  # set once, when the kinds are found and the caches fill
+    done: bool = False  # set once, when the kinds are found and the caches fill; from the start where there are none to find
     missing: bool = False  # a kind was not served the last time; this and the rest is the binder's own
     next_try: float = 0.0
     backoff: float = BACKOFF_FIRST
 
     @property
     def name(self) -> str:
-        """The reconciler's."""
+        """The reconciler's, or the task's."""
         return self.made.name
 
     def synced(self) -> bool:
@@ -46,7 +46,7 @@ class Binding:
 
 
 class Binder:
-    """Owns the thread `binder`, which ends when every reconciler has found its kinds.
+    """Owns the thread `binder`, which ends when all have found their kinds.
 
     Args:
         bindings: what to bind.
@@ -65,7 +65,7 @@ class Binder:
         self._changed = changed
         self._stop = stop
         self._lock = threading.Lock()
-        self._troubles: dict[str, str] = {}  # under the lock; by reconciler
+        self._troubles: dict[str, str] = {}  # under the lock; by name
         self._fatal: Exception | None = None  # under the lock
         self._thread = threading.Thread(target=self._run, name="binder", daemon=True)
 
@@ -96,7 +96,7 @@ class Binder:
             return self._fatal
 
     def troubles(self) -> dict[str, str]:
-        """By reconciler: what keeps it from finding its kinds."""
+        """By the name of a reconciler or task: what keeps it from finding its kinds."""
         with self._lock:
             return dict(self._troubles)
 
@@ -124,7 +124,8 @@ class Binder:
             if binding.missing:
                 self.refresh()
             binding.caches.bind(self._stop)
-            finalizer_name(binding.caches.own.resource, name)  # one that is too long is told now, not when somebody leads
+            if isinstance(binding.made, Reconciler):
+                finalizer_name(binding.caches.own.resource, name)  # one that is too long is told now, not when somebody leads
         except Cancelled:
             return
         except KindNotFound as exc:

@@ -21,7 +21,7 @@ from operator_kit.manager.work import Shared, Work
 from operator_kit.settings import format_duration
 
 if TYPE_CHECKING:
-    from operator_kit.controller import EventRecorder, Task
+    from operator_kit.controller import EventRecorder
     from operator_kit.manager.binding import Binding
     from operator_kit.objects import Object
     from operator_kit.settings import Settings
@@ -63,8 +63,7 @@ class Leadership:
     Args:
         rules: the election.
         shared: what all work of this process has in common.
-        bindings: the reconcilers that only the leader runs. Others bind them, and keep their caches warm.
-        tasks: the tasks that only the leader runs.
+        bindings: the reconcilers and tasks that only the leader runs. Others bind them, and keep their caches warm.
         recorder: writes Events about the lease; not fenced.
         changed: called, on the elector's thread, when a term begins or ends.
     """
@@ -74,7 +73,6 @@ class Leadership:
         rules: Rules,
         shared: Shared,
         bindings: Sequence[Binding],
-        tasks: Sequence[Task],
         *,
         recorder: EventRecorder,
         changed: Callable[[], None],
@@ -82,7 +80,6 @@ class Leadership:
         self.rules = rules
         self._shared = shared
         self._bindings = bindings
-        self._tasks = tasks
         self._recorder = recorder
         self._changed = changed
         self._lock = threading.Lock()
@@ -151,7 +148,7 @@ class Leadership:
         return True
 
     def _begin(self, fence: Fence) -> Work:
-        work = Work(self._shared, self._bindings, self._tasks, fence)
+        work = Work(self._shared, self._bindings, fence)
         work.begin()
         with self._lock:
             self._work = work

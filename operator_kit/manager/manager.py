@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from operator_kit.api import Cancel
 from operator_kit.cache import HANGS, Informers, ReflectorSettings
 from operator_kit.clock import Clock, Signal
-from operator_kit.controller import Caches, Controller, Hooks, Registry, Runnable
+from operator_kit.controller import Caches, Controller, Hooks, Reconciler, Registry, Runnable, Task
 from operator_kit.controller.aio import LoopThread
 from operator_kit.manager.bell import Bell
 from operator_kit.manager.binding import Binder, Binding
@@ -55,7 +55,7 @@ class Manager:
         reflector: times of the caches that the settings do not name: tests make them short.
 
     Attributes:
-        bindings: the reconcilers with the caches they read.
+        bindings: the reconcilers and tasks with the caches they read.
         leadership: the election, if there is one.
         beat: when the thread of `run` last looked round, on the monotonic clock; 0 before it does.
         probes: the checks behind `/livez` and `/readyz`; more may be added.
@@ -91,9 +91,7 @@ class Manager:
         self.informers = Informers(
             client, clock=self._clock, resync=self.settings.resync, watch=self.settings.watch, settings=reflector
         )
-        self.bindings = tuple(
-            Binding(made, Caches(made, client, self.informers, made.namespaces or self.settings.namespace)) for made in registry
-        )
+        self.bindings = tuple(self._binding(made) for made in (*registry, *registry.tasks))
         self._binder = Binder(self.bindings, client, searches, self._clock, self._bell.ring)
         self._hooks = Hooks(
             registry,
@@ -106,19 +104,13 @@ class Manager:
         shared = Shared(client, self.settings, self._loop, self._clock, self.metrics, limiter_of(self.settings, self._clock))
         elects = self.settings.leader_elect
         led = [binding for binding in self.bindings if elects and binding.made.leader]
-        led_tasks = [task for task in registry.tasks if elects and task.leader]
-        self._everywhere = Work(
-            shared,
-            [binding for binding in self.bindings if binding not in led],
-            [task for task in registry.tasks if task not in led_tasks],
-        )
+        self._everywhere = Work(shared, [binding for binding in self.bindings if binding not in led])
         self.leadership: Leadership | None = None
         if elects:
             self.leadership = Leadership(
                 election_rules(self.settings, client.namespace),
                 shared,
                 led,
-                led_tasks,
                 recorder=self._everywhere.recorder,
                 changed=self._bell.ring,
             )
@@ -133,6 +125,10 @@ class Manager:
             self.metrics.register(self.leadership.elector.collect)
             self.probes.live.add("leader-election", self.leadership.elector.health)
             self.probes.ready.add("leader-election", self.leadership.check)
+
+    def _binding(self, made: Reconciler | Task) -> Binding:
+        own = made.namespaces if isinstance(made, Reconciler) else ()
+        return Binding(made, Caches(made, self._client, self.informers, own or self.settings.namespace), done=not made.kinds())
 
     # ------------------------------------------------------------------ the face
 

@@ -52,7 +52,7 @@ class Observed(Protocol):
 
     @property
     def bindings(self) -> Sequence[Binding]:
-        """Its reconcilers, and whether their kinds are found."""
+        """Its reconcilers and tasks, and whether their kinds are found."""
 
     @property
     def informers(self) -> Informers:

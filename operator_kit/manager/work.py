@@ -4,7 +4,7 @@ What runs in every replica is one work, for as long as the process lives. What o
 of leadership, with new queues and workers, whose every write passes the fence of that term.
 
     begin()     its Events can be written
-    tend()      tasks start; each controller does once every cache it reads is synced and it has heard of what is there
+    tend()      each controller and task starts once every cache it reads is synced, a controller having heard of what is there
     stop()      nothing new begins, `ctx.stopping` is set
     ended       whether everything that ran has returned
     close()     no change is heard of any more, its Events are written
@@ -15,16 +15,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from operator_kit.api import Cancel, RateLimiter
-from operator_kit.controller import Controller, EventRecorder, Limits, Runnable, RunningKey, TaskRunner
+from operator_kit.controller import Controller, EventRecorder, Limits, Reconciler, Runnable, RunningKey, TaskRunner
 from operator_kit.queue import Snapshot
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
     from operator_kit.clock import Clock
-    from operator_kit.controller import Task
     from operator_kit.controller.aio import LoopThread
     from operator_kit.leader import Fence
     from operator_kit.manager.binding import Binding
@@ -66,17 +65,26 @@ def limiter_of(settings: Settings, clock: Clock) -> RateLimiter | None:
     return RateLimiter(settings.kube_api_qps, settings.kube_api_burst, clock=clock) if settings.kube_api_qps else None
 
 
+class _Common(TypedDict):
+    """What controllers and tasks are made with alike."""
+
+    limits: Limits
+    loop: LoopThread
+    fence: Fence | None
+    clock: Clock
+    metrics: Metrics
+
+
 class Work:
     """The controllers of some reconcilers, and some tasks. All but `stop` is called by the manager's thread alone.
 
     Attributes:
         recorder: writes the Events of these controllers.
-        controllers: those that hear of changes already.
-        tasks: the tasks.
+        runnables: the controllers that hear of changes already, and the tasks whose kinds are found.
         fence: what their writes pass; None where no leader is needed.
     """
 
-    def __init__(self, shared: Shared, bindings: Sequence[Binding], tasks: Sequence[Task], fence: Fence | None = None) -> None:
+    def __init__(self, shared: Shared, bindings: Sequence[Binding], fence: Fence | None = None) -> None:
         self._shared = shared
         self._bindings = bindings
         self.fence = fence
@@ -84,8 +92,7 @@ class Work:
         client = self._share("events")
         client = client if fence is None else client.guarded(fence.guard)
         self.recorder = EventRecorder(client, clock=shared.clock, timeout=shared.settings.request_timeout)
-        self.controllers: tuple[Controller, ...] = ()  # replaced, never changed: `stop` may come from another thread
-        self.tasks = tuple(self._task(made) for made in tasks)
+        self.runnables: tuple[Runnable, ...] = ()  # replaced, never changed: `stop` may come from another thread
         self._stopping = False
 
     def _share(self, flow: str) -> Client:
@@ -93,25 +100,13 @@ class Work:
         shared = self._shared
         return shared.client if shared.limiter is None else shared.client.limited(shared.limiter, flow, self._no_more)
 
-    def _task(self, made: Task) -> TaskRunner:
-        shared = self._shared
-        return TaskRunner(
-            made,
-            self._share(made.name).interruptible(self._no_more),
-            limits=shared.limits(),
-            loop=shared.loop,
-            fence=self.fence,
-            clock=shared.clock,
-            metrics=shared.metrics,
-        )
-
     def begin(self) -> None:
         """Start what the controllers need."""
         self.recorder.start()
 
     def tend(self) -> None:
         """Start what can be started by now."""
-        attached = {controller.name for controller in self.controllers}
+        attached = {runnable.name for runnable in self.runnables}
         for binding in self._bindings:
             if self._stopping:
                 return
@@ -126,31 +121,26 @@ class Work:
             self.stop()  # it was asked for in the middle of this
 
     def _attach(self, binding: Binding) -> None:
-        shared = self._shared
-        controller = Controller(
-            binding.made,
-            self._share(binding.name).interruptible(self._no_more),
-            binding.caches,
-            self.recorder,
-            limits=shared.limits(),
-            loop=shared.loop,
-            fence=self.fence,
-            clock=shared.clock,
-            metrics=shared.metrics,
-        )
-        self.controllers = (*self.controllers, controller)
+        shared, made, caches = self._shared, binding.made, binding.caches
+        client = self._share(binding.name).interruptible(self._no_more)
+        common = _Common(limits=shared.limits(), loop=shared.loop, fence=self.fence, clock=shared.clock, metrics=shared.metrics)
+        if not isinstance(made, Reconciler):
+            self.runnables = (*self.runnables, TaskRunner(made, client, caches, **common))
+            return
+        controller = Controller(made, client, caches, self.recorder, **common)
+        self.runnables = (*self.runnables, controller)
         controller.attach()
 
     # ------------------------------------------------------------------ to be looked at
 
     @property
-    def runnables(self) -> tuple[Runnable, ...]:
-        """The controllers and the tasks."""
-        return (*self.controllers, *self.tasks)
+    def controllers(self) -> tuple[Controller, ...]:
+        """Those of the runnables that are controllers."""
+        return tuple(runnable for runnable in self.runnables if isinstance(runnable, Controller))
 
     def started(self) -> bool:
         """Whether every controller has started its workers, and every task runs."""
-        return len(self.controllers) == len(self._bindings) and all(runnable.started for runnable in self.runnables)
+        return len(self.runnables) == len(self._bindings) and all(runnable.started for runnable in self.runnables)
 
     def idle(self) -> bool:
         """Whether nothing is left to do just now. A pending requeue-after does not count."""
@@ -173,8 +163,9 @@ class Work:
         Returns what was in the queues; nothing when it was stopped already.
         """
         first, self._stopping = not self._stopping, True
-        for task in self.tasks:
-            task.stop()
+        for runnable in self.runnables:
+            if isinstance(runnable, TaskRunner):
+                runnable.stop()
         dropped = [controller.stop() for controller in self.controllers]
         return dropped if first else []
 

@@ -160,7 +160,7 @@ def operator(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Start
         *targets: Target, clock: Clock | None = None, reflector: ReflectorSettings | None = None, **settings: Any
     ) -> RunningOperator:
         registry = collect_targets([_beside(target, Path(request.path).parent) for target in targets])
-        request.node.stash[_KINDS].update(kind for made in registry for kind in made.kinds())
+        request.node.stash[_KINDS].update(kind for made in (*registry, *registry.tasks) for kind in made.kinds())
         loaded = _settings(settings, cluster)
 
         client = _client(request, OPERATOR_AGENT, request_timeout=loaded.request_timeout, clock=clock)

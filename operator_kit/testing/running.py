@@ -300,7 +300,7 @@ class RunningOperator:
 
     def _not_started(self) -> str:
         lines = [f"  {problem}" for problem in self.manager.problems()]
-        started = {controller.name for controller in self.manager.controllers if controller.started}
+        started = {runnable.name for runnable in self.manager.runnables if runnable.started}
         for binding in self.manager.bindings:
             if binding.name not in started:
                 waiting = [

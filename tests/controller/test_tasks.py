@@ -13,9 +13,20 @@ import pytest
 from operator_kit.clock import FakeClock, Signal
 from operator_kit.controller import AsyncTaskContext, Hooks, Limits, Registry, Result, Task, TaskContext, TaskRunner
 from operator_kit.controller.aio import LoopThread
-from operator_kit.errors import DeadlineExceeded, PermanentError, RegistrationError, StartupFailed, TemporaryError
+from operator_kit.errors import (
+    DeadlineExceeded,
+    NotCached,
+    NotFound,
+    PermanentError,
+    RegistrationError,
+    StartupFailed,
+    TemporaryError,
+)
+from operator_kit.objects import Object
 from operator_kit.observe.metrics import Registry as Metrics
+from operator_kit.testing import Cluster, StartOperator
 from tests.controller.fakes import FakeClient
+from tests.controller.teams import config_map, crd, namespace
 from tests.processes import eventually
 
 Make = Callable[..., TaskRunner]
@@ -84,6 +95,7 @@ def test_a_task_is_named_after_its_function_and_stays_callable() -> None:
         ("5m", {"leader": 1}, r"@every\('5m', leader=…\): 1 is not True or False"),
         ("5m", {"name": "Not A Name"}, r"@every\('5m', name=…\): 'Not A Name' is not a name"),
         ("5m", {"timeout": "x"}, r"@every\('5m', timeout=…\): 'x' is not a duration"),
+        ("5m", {"reads": "v1/Node"}, r"@every\('5m', reads=…\): expected a list of kinds, such as \['v1/Node'\]"),
     ],
 )
 def test_a_task_is_checked_where_it_is_declared(interval: Any, options: dict[str, Any], message: str) -> None:
@@ -252,6 +264,74 @@ def test_an_async_task_reads_and_writes_and_is_cancelled_at_its_deadline(task: M
     clock.advance(10)
     waits(clock, one, 2)
     assert seen == [({"n": "1"}, None, True), "cancelled"]
+
+
+def test_a_task_reads_what_it_declares_from_caches_that_are_in_sync(cluster: Cluster, operator: StartOperator) -> None:
+    registry = Registry()
+    seen: dict[str, Any] = {}
+
+    @registry.index("v1/ConfigMap", "by-made")
+    def by_made(obj: Object) -> list[str]:
+        return [obj["data"]["made"]]
+
+    @registry.every("1h", reads=["v1/ConfigMap"])
+    def look(ctx: TaskContext) -> None:
+        seen["everywhere"] = sorted(obj["metadata"]["name"] for obj in ctx.list("v1/ConfigMap", namespace="*", selector="!odd"))
+        seen["here"] = [obj["metadata"]["name"] for obj in ctx.list("v1/ConfigMap", namespace="default")]
+        seen["by index"] = [obj["metadata"]["name"] for obj in ctx.by_index("v1/ConfigMap", "by-made", "elsewhere")]
+        seen["one"] = ctx.get("v1/ConfigMap", "a", "default")["data"]
+        seen["none"] = ctx.get_or_none("v1/ConfigMap", "a", "elsewhere")
+        with pytest.raises(NotFound):
+            ctx.get("v1/ConfigMap", "a", "elsewhere")
+        with pytest.raises(NotCached, match=r"look does not cache v1/Secret: declare it with reads=\['v1/Secret'\]"):
+            ctx.list("v1/Secret", namespace="*")
+
+    @registry.every("1h", reads=["v1/ConfigMap"])
+    async def look_too(ctx: AsyncTaskContext) -> None:
+        found = await ctx.list("v1/ConfigMap", namespace="*")
+        one = await ctx.get("v1/ConfigMap", "a", "default")
+        none = await ctx.get_or_none("v1/ConfigMap", "b", "default")
+        by_index = await ctx.by_index("v1/ConfigMap", "by-made", "elsewhere")
+        seen["async"] = (len(found), one["metadata"]["name"], none, len(by_index))
+
+    cluster.load(namespace("elsewhere"), config_map("a"), config_map("b", "elsewhere", {"made": "elsewhere"}))
+    running = operator(registry, namespace=()).settle()
+    assert seen == {
+        "everywhere": ["a", "b"],
+        "here": ["a"],
+        "by index": ["b"],
+        "one": {"made": "by operator-kit"},
+        "none": None,
+        "async": (2, "a", None, 1),
+    }
+    assert running.requests < 20  # one cache for both tasks, and no read of its own for any
+
+
+def test_a_task_waits_for_what_it_reads_and_others_do_not_wait_for_it(cluster: Cluster, operator: StartOperator) -> None:
+    registry = Registry()
+    ran: list[str] = []
+    registry.every("1h", name="at-once")(lambda ctx: ran.append("at once"))
+    registry.every("1h", name="later", reads=["example.com/v1/Team"])(
+        lambda ctx: ran.append(str(ctx.list("Team", namespace="*")))
+    )
+    running = operator(registry)
+    eventually(lambda: running.manager.waiting(), "the kind to be missed")
+    eventually(lambda: ran == ["at once"], "the task that reads nothing")
+    assert "later waits" in running.manager.waiting()["later"]
+    cluster.load(crd())
+    running.settle()
+    assert ran == ["at once", "[]"]
+
+
+def test_a_hook_has_no_cache(loop: LoopThread, clock: FakeClock) -> None:
+    registry = Registry()
+
+    @registry.on_startup
+    def connect(ctx: TaskContext) -> None:
+        ctx.list("v1/ConfigMap", namespace="*")
+
+    with pytest.raises(StartupFailed, match=r"nothing is cached for on_startup connect: read live with ctx\.live\.get"):
+        hooks_of(registry, loop, clock).start_up()
 
 
 def test_stopping_ends_the_wait_and_tells_the_running(task: Make, clock: FakeClock) -> None:

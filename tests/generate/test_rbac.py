@@ -98,6 +98,8 @@ def test_a_task_needs_what_it_declares() -> None:
     registry = Registry()
     registry.every("1m", name="tick", permissions=["list v1/Node"])(lambda ctx: None)
     assert merged(needs_of(registry, KINDS.resolve)) == {"": [PolicyRule(("",), ("nodes",), ("list",))]}
+    registry.every("1m", name="look", reads=["v1/Node"])(lambda ctx: None)
+    assert merged(needs_of(registry, KINDS.resolve)) == {"": [PolicyRule(("",), ("nodes",), READ)]}
 
 
 def test_what_is_watched_or_read_is_never_written() -> None:
