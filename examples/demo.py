@@ -13,13 +13,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from operator_kit.api import Client
 from operator_kit.clock import Clock
 from operator_kit.errors import ApiError, ConnectionFailed, NotFound, OperatorKitError
+
+if TYPE_CHECKING:
+    from operator_kit.api import Client
+
+# What takes long to import is imported inside `main`, which has an answer to Ctrl-C.
 
 Object = dict[str, Any]
 HERE = Path(__file__).resolve().parent
@@ -234,6 +236,8 @@ def uid(obj: Object) -> str:
 
 def document(name: str) -> Object:
     """One of the example's manifests."""
+    import yaml
+
     loaded: Object = yaml.safe_load((HERE / "website" / name).read_text(encoding="utf-8"))
     return loaded
 
@@ -264,6 +268,8 @@ def tail(log: Path, lines: int = 12) -> str:
 
 def connect(kubeconfig: Path, server: subprocess.Popen[bytes], clock: Clock) -> Client:
     """Wait until the API server has written its kubeconfig and answers."""
+    from operator_kit.api import Client
+
     deadline = clock.monotonic() + PATIENCE
     while clock.monotonic() < deadline and server.poll() is None:
         if kubeconfig.exists():
@@ -280,7 +286,15 @@ def connect(kubeconfig: Path, server: subprocess.Popen[bytes], clock: Clock) -> 
 
 def main() -> int:
     """Play the demo. Returns the exit code."""
-    clock = Clock()
+    try:
+        return perform(Clock())
+    except KeyboardInterrupt:
+        print("\nThe demo was interrupted; its operator and its API server are stopped.", file=sys.stderr)
+        return 130
+
+
+def perform(clock: Clock) -> int:
+    """Start the processes, play, and say how it went. Returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="operator-kit-demo-") as scratch:
         kubeconfig, server_log, operator_log = (Path(scratch) / name for name in ("kubeconfig", "server.log", "operator.log"))
         try:
@@ -298,9 +312,6 @@ def main() -> int:
                 finally:
                     client.close()
             demo.tell("done", "every step came true")
-        except KeyboardInterrupt:
-            print("\nThe demo was interrupted; its operator and its API server are stopped.", file=sys.stderr)
-            return 130
         except (DemoFailed, OperatorKitError) as exc:
             print(f"\nThe demo failed: {exc}", file=sys.stderr)
             for name, log in (("operator", operator_log), ("server", server_log)):

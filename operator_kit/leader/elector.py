@@ -49,6 +49,7 @@ from operator_kit.leader.states import (
     WorkStopped,
 )
 from operator_kit.objects import Object, metadata_of
+from operator_kit.observe.logging import bound
 from operator_kit.observe.metrics import Family
 from operator_kit.settings import format_duration
 
@@ -230,7 +231,7 @@ class Elector:
                 self._condition.notify_all()
 
     def _run(self) -> None:
-        self._say(logging.INFO, "a candidate for leadership")
+        self._say(logging.INFO, f"a candidate, {self.rules.identity}")
         try:
             while self._turn():
                 pass
@@ -272,7 +273,8 @@ class Elector:
             case Ended():
                 self._ended(action)
             case NewLeader():
-                self._say(logging.INFO, f"{action.identity} holds the lease")
+                if action.identity != self.rules.identity:
+                    self._say(logging.INFO, f"{action.identity} leads")
                 if self._on_new_leader is not None:
                     self._tell("on_new_leader", self._on_new_leader, action.identity)
             case Note():
@@ -287,7 +289,7 @@ class Elector:
             clock=self._clock,
             on_refusal=self._nudge,
         )
-        self._say(logging.INFO, "became leader")
+        self._say(logging.INFO, f"became leader, transition {started.transitions}")
         self._event("became leader")
         if self._on_started is not None and not self._tell("on_started", self._on_started, self._fence):
             self._post(GiveUp("the work of a leader could not be started"))
@@ -326,8 +328,10 @@ class Elector:
         self._tell("record_event", self._record_event, lease, "LeaderElection", f"{self.rules.identity} {what}")
 
     def _say(self, level: int, text: str) -> None:
-        rules = self.rules
-        _log.log(level, "lease %s/%s, %s, transition %d: %s", rules.namespace, rules.name, rules.identity, self.transitions, text)
+        """A line about the election; for machines with who leads, as last observed, and how often the lease had changed hands."""
+        lease = f"lease {self.rules.namespace}/{self.rules.name}"
+        with bound(holder=self.leader, transition=self.transitions):
+            _log.log(level, "%s", text if lease in text else f"{lease}: {text}")
 
     def __repr__(self) -> str:
         state = self._state

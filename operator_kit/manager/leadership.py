@@ -176,7 +176,7 @@ class Leadership:
     def _stand_by(self) -> None:
         if not self._standing_by and self._stands_by():
             self._standing_by = True
-            _log.info("standing by with warm caches: %s leads", self.elector.leader)
+            _log.info("standing by with warm caches")
 
     def limits(self) -> tuple[float, float]:
         """After a loss: seconds until coroutines are cancelled, and until nothing may run any more."""

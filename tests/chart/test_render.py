@@ -278,7 +278,7 @@ def test_the_rules_are_granted_everywhere_or_in_each_watched_namespace_and_event
         role = one([obj for obj in narrow if obj["metadata"].get("namespace") == namespace], "Role")
         assert role["rules"] == [
             *RULES,
-            {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
         ]
     assert {"--namespace=team-a", "--namespace=team-b"} <= set(arguments(narrow))
     assert one(rendered("namespaced and beyond"), "ClusterRole")["rules"] == RULES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from operator_kit.errors import Cancelled, ConnectionFailed, NotLeader
 from operator_kit.leader import Elector, Fence, Phase, Rules, State, machine
 from operator_kit.leader.record import Record
 from operator_kit.leader.states import Pending
+from operator_kit.observe.logging import JsonFormatter
 from operator_kit.observe.metrics import Registry
 from tests.leader.driver import lease_of
 from tests.leader.simulate import Server
@@ -198,12 +201,13 @@ class TestCallbacks:
             assert (lease["kind"], lease["metadata"]["name"]) == ("Lease", "lock")
             assert (reason, note) == ("LeaderElection", "me became leader")
 
-    def test_new_leaders_are_told_of(self) -> None:
+    def test_new_leaders_are_told_of(self, caplog: pytest.LogCaptureFixture) -> None:
         server = Server()
         server.handle("create", lease_of(Record("bing", 15, "a", "b", 3)))
-        with running(server=server) as case:
+        with running(server=server) as case, caplog.at_level(logging.INFO, "operator_kit.leader"):
             case.elector.start()
             assert case.hear("on_new_leader") == "bing"
+            assert "lease ns/lock: bing leads" in caplog.messages
             assert (case.elector.leader, case.elector.transitions) == ("bing", 3)
 
 
@@ -389,12 +393,36 @@ class TestShown:
             case.lead()
             assert repr(case.elector).startswith("<Elector ns/lock 'me' leading term=1 valid_for=10.000 leader='me'")
 
-    def test_each_log_line_names_lease_holder_and_transition(self, caplog: pytest.LogCaptureFixture) -> None:
-        with caplog.at_level(logging.INFO, "operator_kit.leader"), running() as case:
-            case.lead()
-        assert [record.getMessage() for record in caplog.records] == [
-            "lease ns/lock, me, transition 0: a candidate for leadership",
-            "lease ns/lock, me, transition 0: me holds the lease",
-            "lease ns/lock, me, transition 0: became leader",
-            "lease ns/lock, me, transition 0: stopped leading: the elector was told to stop",
+    def test_each_log_line_names_the_lease_and_for_machines_holder_and_transition(self) -> None:
+        """Each once: who one is with the candidacy, the transition with the leadership, another leader with its name."""
+        lines = io.StringIO()
+        handler = logging.StreamHandler(lines)
+        handler.setFormatter(JsonFormatter())
+        log = logging.getLogger("operator_kit.leader")
+        log.addHandler(handler)
+        level = log.level
+        log.setLevel(logging.INFO)
+        try:
+            with running() as case:
+                case.lead()
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
+        told = [json.loads(line) for line in lines.getvalue().splitlines()]
+        assert [(line["message"], line.get("holder"), line["transition"]) for line in told] == [
+            ("lease ns/lock: a candidate, me", None, 0),
+            ("lease ns/lock: became leader, transition 0", "me", 0),
+            ("lease ns/lock: stopped leading: the elector was told to stop", "me", 0),
         ]
+
+    def test_a_line_that_names_the_lease_itself_names_it_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        def fail() -> None:
+            raise ConnectionFailed("no answer")
+
+        with caplog.at_level(logging.INFO, "operator_kit.leader"), running() as case:
+            case.calls.fault = fail
+            case.elector.start()
+            case.calls.took()
+            case.settle()
+        (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert line.startswith("cannot read the lease ns/lock: ")

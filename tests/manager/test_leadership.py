@@ -472,7 +472,8 @@ def test_lines_of_what_the_leader_runs_carry_holder_and_transition(foos: Cluster
         record.getMessage(): record.operator_kit_fields for record in caplog.records if hasattr(record, "operator_kit_fields")
     }
     assert fields["mine"]["transition"] == 0
-    assert f"{fields['mine']['holder']}, transition 0: became leader" in caplog.text
+    assert f"a candidate, {fields['mine']['holder']}" in caplog.text
+    assert "became leader, transition 0" in caplog.text
     assert "holder" not in fields["anybody's"]
 
 

@@ -95,9 +95,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $total }}
 {{- end }}
 
-{{/* What the operator needs besides the rules it is given: to tell what it did. In both groups, because clients differ. */}}
+{{/* What the operator needs besides the rules it is given: to tell what it did. Events are written in this group alone. */}}
 {{- define "operator-kit.eventRule" -}}
-- apiGroups: ["", "events.k8s.io"]
+- apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
 {{- end }}
