@@ -56,6 +56,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
     is_flag=True,
     help="Authorise requests by the roles it holds. Turns on --tls: kubectl sends tokens over nothing else.",
 )
+@click.option(
+    "--owner-permissions",
+    is_flag=True,
+    help="With --rbac: enforce OwnerReferencesPermissionEnforcement, as OpenShift does.",
+)
 @click.option("--tls", is_flag=True, help="Serve HTTPS, with a certificate made for this run.")
 @click.option(
     "--state",
@@ -73,6 +78,7 @@ def sandbox(
     workloads: bool,
     workloads_delay: float,
     rbac: bool,
+    owner_permissions: bool,
     tls: bool,
     state: Path | None,
 ) -> None:
@@ -81,6 +87,8 @@ def sandbox(
     For development and tests on one's own machine: without --rbac it asks nobody who they are, and without --state it keeps
     everything in memory.
     """
+    if owner_permissions and not rbac:
+        raise click.UsageError("--owner-permissions is for --rbac: without it nobody is refused anything")
     try:
         from operator_kit.sandbox import Sandbox
     except ImportError as exc:
@@ -91,7 +99,15 @@ def sandbox(
     try:
         with ExitStack() as stack:
             delay = workloads_delay if workloads else None
-            server = Sandbox(host=host, port=port, workloads=delay, rbac=rbac, tls=tls or rbac, state=state)
+            server = Sandbox(
+                host=host,
+                port=port,
+                workloads=delay,
+                rbac=rbac,
+                owner_permissions=owner_permissions,
+                tls=tls or rbac,
+                state=state,
+            )
             count = server.load(*loads)
             stack.enter_context(server)
             if kubeconfig is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from operator_kit.objects import Object
 from operator_kit.sandbox import reviews
+from operator_kit.sandbox.admission import check_owners
 from operator_kit.sandbox.rbac import (
     ADMIN,
     ANONYMOUS,
@@ -23,6 +24,7 @@ from operator_kit.sandbox.rbac import (
     forbidden,
     service_account,
 )
+from operator_kit.sandbox.registry import Served
 from operator_kit.sandbox.request import RequestInfo, WriteOptions
 from operator_kit.sandbox.status import StatusError
 from operator_kit.sandbox.world import World
@@ -39,10 +41,12 @@ class Guard:
     Args:
         world: where roles, bindings and service accounts are.
         enforce: whether anyone is ever refused.
+        owner_permissions: whether the permissions of owner references are enforced as well.
     """
 
-    def __init__(self, world: World, *, enforce: bool = False) -> None:
+    def __init__(self, world: World, *, enforce: bool = False, owner_permissions: bool = False) -> None:
         self.enforce = enforce
+        self.owner_permissions = owner_permissions
         self.admin_token = secrets.token_urlsafe(24)
         """The administrator's bearer token."""
         self._world = world
@@ -98,6 +102,12 @@ class Guard:
             asked = attributes(info)
             if not self.decide(user, asked).allowed:
                 raise forbidden(user, asked)
+
+    def admit(self, user: User, served: Served, new: Object, old: Object | None, subresource: str) -> None:
+        """Raise 403 where the user may not give an object the owners that it is to have."""
+        if self.enforce and self.owner_permissions:
+            registry = self._world.registry
+            check_owners(lambda asked: self.decide(user, asked).allowed, registry, served, new, old, subresource=subresource)
 
     def decide(self, user: User, asked: Attributes) -> Decision:
         """Whether a user may do something; what access reviews answer."""

@@ -167,7 +167,8 @@ class WriteOptions:
     """The options of create, update, patch and delete.
 
     `manager` is the field manager, the user agent's name by default. `may_create` is asked, and raises 403, before an update or
-    an apply creates what is not there: such a request was authorised as another verb.
+    an apply creates what is not there: such a request was authorised as another verb. `admit` is told the resource, the object as
+    it is to be stored, as it is stored (None if it is not there) and the subresource, and raises 403 for what must not be stored.
     """
 
     manager: str = ""
@@ -183,6 +184,7 @@ class WriteOptions:
     body_size: int = 0
     warnings: list[str] = field(default_factory=list)
     may_create: Callable[[], None] | None = None
+    admit: Callable[[Any, Any, Any, str], None] | None = None
 
     @classmethod
     def of(cls, query: Query, user_agent: str, kind: str) -> WriteOptions:

@@ -61,6 +61,7 @@ class Sandbox:
         workloads: seconds between the steps in which Deployments, StatefulSets, Jobs and Pods make progress (see
             `operator_kit.sandbox.workloads`); None for a bare API server, in which nothing happens to them.
         rbac: authorise requests by the Role objects the server holds; without, everyone may do everything.
+        owner_permissions: with `rbac`, enforce the permissions of owner references too, as OpenShift does: see `admission`.
         tls: serve HTTPS with a certificate made for this run. kubectl sends tokens over nothing else.
         state: a file that keeps the objects across restarts; None to keep them in memory alone.
     """
@@ -76,9 +77,12 @@ class Sandbox:
         watch_timeout: float = 1800.0,
         workloads: float | None = None,
         rbac: bool = False,
+        owner_permissions: bool = False,
         tls: bool = False,
         state: str | Path | None = None,
     ) -> None:
+        if owner_permissions and not rbac:
+            raise UsageError("owner_permissions is for rbac: without it nobody is refused anything")
         if workloads is not None and not 0 <= workloads < float("inf"):
             raise UsageError(f"workloads: {workloads!r} is no number of seconds")
         self._workloads = workloads
@@ -88,7 +92,13 @@ class Sandbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self.engine = Engine(clock=clock, history=history)
-        self.app = App(self.engine, bookmark_interval=bookmark_interval, watch_timeout=watch_timeout, rbac=rbac)
+        self.app = App(
+            self.engine,
+            bookmark_interval=bookmark_interval,
+            watch_timeout=watch_timeout,
+            rbac=rbac,
+            owner_permissions=owner_permissions,
+        )
         self._certificates = _certificates(host, clock) if tls else None
         self._state = Path(state) if state is not None else None
         if self._state is not None and (document := read_state(self._state)) is not None:

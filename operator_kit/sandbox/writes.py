@@ -89,6 +89,8 @@ class Writer:
             raise generic_error("resourceVersion should not be set on objects to be created")
         meta.pop("resourceVersion", None)
         self._allocate(served, obj, None)
+        if options.admit is not None:
+            options.admit(served, obj, None, "")
         store, key = served.objects(), served.key(namespace, name)
         existing = store.get(key)
         if existing is not None:
@@ -292,6 +294,8 @@ class Writer:
             self._allocate(served, obj, live)
         if _same(obj, live):
             return Written(entry)
+        if options.admit is not None:
+            options.admit(served, obj, live, subresource)
         if "deletionTimestamp" in meta and strategies.finished(served, obj):
             return Written(self._finish(served, entry, obj, options))
         return Written(self._commit(served, entry.key, obj, options, entry))

@@ -210,6 +210,26 @@ def test_every_single_permission_that_is_taken_away_is_named_by_check(guarded: G
         client.close()
 
 
+@pytest.mark.sandbox(owner_permissions=True)
+def test_the_printed_roles_are_enough_where_the_permissions_of_owner_references_are_enforced(guarded: Guarded) -> None:
+    """As on OpenShift. A child is created, another one adopted; without `update` on the finalizers neither is."""
+    cluster, roles = guarded.cluster, printed()
+    cluster.load(*roles)
+    stray = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "blog"}, "spec": {"ports": [{"port": 80}]}}
+    site = {"apiVersion": "example.com/v1", "kind": "Website", "metadata": {"name": "blog"}, "spec": {"html": "one"}}
+    cluster.create(stray)
+    cluster.create(site)
+    (less,) = [role for role, _, resource, _ in without(roles) if resource == "websites/finalizers"]
+    cluster.load(less)
+    with guarded.operator():
+        cluster.wait_event("Website", "blog", reason="Forbidden", message="you can't set finalizers on")
+        assert cluster.get("v1/ConfigMap", "blog-html") is None
+        cluster.load(*roles)
+        cluster.wait("v1/ConfigMap", "blog-html", lambda obj: obj["metadata"]["ownerReferences"][0]["blockOwnerDeletion"])
+        cluster.wait("v1/Service", "blog", lambda obj: obj["metadata"]["ownerReferences"][0]["controller"])
+        cluster.wait("Website", "blog", lambda obj: assert_condition(obj, "Available", True))
+
+
 @pytest.mark.parametrize("verb", ["list", "watch"])
 def test_a_cache_that_may_not_read_says_so_and_names_the_rule(guarded: Guarded, verb: str) -> None:
     roles = printed()

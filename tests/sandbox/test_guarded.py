@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from operator_kit.errors import ConfigError
+from operator_kit.errors import ConfigError, UsageError
 from operator_kit.sandbox import Sandbox
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -95,6 +95,44 @@ def test_an_apply_and_a_replace_that_create_need_the_verb_create_too(guarded: Sa
     assert call(guarded, "PUT", lease, {"metadata": {"name": "a"}, "spec": {}}, token)[0] == 403
     assert call(guarded, "POST", MAPS, {"metadata": {"name": "a"}}, admin(guarded))[0] == 201
     assert call(guarded, "PATCH", f"{MAPS}/a?fieldManager=me", {**applied, "data": {"k": "v"}}, token, content=apply)[0] == 200
+
+
+def test_the_permissions_of_owner_references_are_enforced_where_asked_for() -> None:
+    """As OwnerReferencesPermissionEnforcement does: `delete` to change them, `update` on the owner's finalizers to block with one."""
+    maps = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"]}
+    cannot_block = "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: , <nil>"
+    with Sandbox(rbac=True, owner_permissions=True) as server:
+        token = account(server, maps)
+        role = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/op"
+        owner = call(server, "POST", MAPS, {"metadata": {"name": "owner"}}, admin(server))[1]
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+        blocking = {**reference, "blockOwnerDeletion": True}
+
+        def owned(verb: str, name: str, *references: Any) -> tuple[int, Any]:
+            body = {"metadata": {"name": name, "ownerReferences": list(references)}}
+            if verb == "POST":
+                return call(server, "POST", MAPS, body, token)
+            return call(server, "PATCH", f"{MAPS}/{name}", body, token, content="application/merge-patch+json")
+
+        status, answer = owned("POST", "a", blocking)
+        assert (status, answer["message"]) == (403, f'configmaps "a" is forbidden: {cannot_block}')
+        unknown = {**blocking, "apiVersion": "no.such/v1"}
+        assert "cannot find RESTMapping for APIVersion no.such/v1 Kind ConfigMap" in owned("POST", "a", unknown)[1]["message"]
+        assert owned("POST", "a", reference)[0] == 201  # who creates it may give it an owner
+        status, answer = owned("PATCH", "a")
+        assert (status, answer["message"]) == (
+            403,
+            'configmaps "a" is forbidden: cannot set an ownerRef on a resource you can\'t delete: , <nil>',
+        )
+        maps["verbs"].append("delete")
+        finalizers = {"apiGroups": [""], "resources": ["configmaps/finalizers"], "verbs": ["update"], "resourceNames": ["owner"]}
+        for rules, allowed in (([maps], 403), ([maps, finalizers], 200)):
+            assert call(server, "PUT", role, {"metadata": {"name": "op"}, "rules": rules}, admin(server))[0] == 200
+            assert owned("PATCH", "a", blocking)[0] == allowed
+        assert owned("PATCH", "a")[0] == 200
+        assert call(server, "DELETE", f"{MAPS}/owner", token=admin(server))[0] == 200
+    with pytest.raises(UsageError, match="owner_permissions is for rbac"):
+        Sandbox(owner_permissions=True)
 
 
 def test_discovery_is_open_to_all_who_are_known(guarded: Sandbox) -> None:

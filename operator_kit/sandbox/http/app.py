@@ -42,17 +42,23 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 class App:
-    """The request handler of one engine. With `rbac`, requests are authorised by the roles it holds.
+    """The request handler of one engine. With `rbac`, requests are authorised by the roles it holds; see `Guard` for the other.
 
     Attributes:
         observers: functions that are told of every request for a resource, on the server's thread, before it is answered.
     """
 
     def __init__(
-        self, engine: Engine, *, bookmark_interval: float = 60.0, watch_timeout: float = 1800.0, rbac: bool = False
+        self,
+        engine: Engine,
+        *,
+        bookmark_interval: float = 60.0,
+        watch_timeout: float = 1800.0,
+        rbac: bool = False,
+        owner_permissions: bool = False,
     ) -> None:
         self.engine = engine
-        self.guard = Guard(engine.world, enforce=rbac)
+        self.guard = Guard(engine.world, enforce=rbac, owner_permissions=owner_permissions)
         self.faults = Faults()
         self.faulty = Faulty(engine, self.faults, self._answer)
         self.observers: list[Callable[[RequestInfo], None]] = []

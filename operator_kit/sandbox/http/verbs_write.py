@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from aiohttp import web
@@ -34,7 +35,7 @@ class Writes:
     async def create(self, call: Call) -> web.StreamResponse:
         """POST to a collection."""
         accept = call.accept()
-        options = call.write_options("CreateOptions")
+        options = self._options(call, "CreateOptions")
         obj = bodies.decode_object(call.body, call.content_type, call.served)
         written = self._engine.writer.create(call.served, call.info.namespace, obj, options)
         return self._written(call, written, accept, options)
@@ -68,9 +69,11 @@ class Writes:
         return self._written(call, written, accept, options)
 
     def _options(self, call: Call, kind: str) -> WriteOptions:
-        """The options of a write that creates the object where there is none, which is authorised as a create then."""
+        """The options of a write. One that creates the object where there is none is authorised as a create then."""
         options = call.write_options(kind)
-        options.may_create = lambda: self._guard.check(call.user, replace(call.info, verb="create"))
+        if call.info.verb != "create":
+            options.may_create = lambda: self._guard.check(call.user, replace(call.info, verb="create"))
+        options.admit = partial(self._guard.admit, call.user)
         return options
 
     @staticmethod
