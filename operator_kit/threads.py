@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-__all__ = ["coroutine_stack", "has_ended", "thread_stack", "whereabouts"]
+__all__ = ["coroutine_stack", "has_ended", "held_by", "thread_stack", "whereabouts"]
 
 _OWN = str(Path(__file__).resolve().parent)
 _LIBRARIES = ("site-packages", "lib/python")
@@ -30,8 +30,22 @@ def thread_stack(thread: threading.Thread) -> list[str]:
 def whereabouts(thread: threading.Thread) -> str:
     """The innermost frame of a thread that is neither ours nor a library's, or else the innermost. Empty when it does not run."""
     frames = thread_stack(thread)
-    theirs = [frame for frame in frames if not frame.startswith((_OWN, "<")) and not any(part in frame for part in _LIBRARIES)]
-    return (theirs or frames or [""])[-1]
+    return ([frame for frame in frames if _is_theirs(frame)] or frames or [""])[-1]
+
+
+def held_by(thread: threading.Thread) -> str:
+    """`"function in file.py"`: which function that is neither ours nor a library's a thread is in. Empty when in none."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # as above
+    while frame is not None:
+        code = frame.f_code
+        if _is_theirs(code.co_filename):
+            return f"{code.co_name} in {Path(code.co_filename).name}"
+        frame = frame.f_back
+    return ""
+
+
+def _is_theirs(frame: str) -> bool:
+    return not frame.startswith((_OWN, "<")) and not any(part in frame for part in _LIBRARIES)
 
 
 def coroutine_stack(coroutine: Any) -> list[str]:

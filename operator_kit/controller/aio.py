@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from operator_kit.clock import Clock
 from operator_kit.errors import DeadlineExceeded, UsageError
-from operator_kit.threads import coroutine_stack, has_ended, thread_stack
+from operator_kit.threads import coroutine_stack, has_ended, held_by, thread_stack
 
 __all__ = ["AsyncRun", "LoopThread", "awaited", "is_async"]
 
@@ -100,6 +100,12 @@ class LoopThread:
         with self._lock:
             thread = self._thread
         return [] if thread is None else thread_stack(thread)
+
+    def held_by(self) -> str:
+        """The author's function that the loop is in just now, and so does nothing else; empty when it is in none."""
+        with self._lock:
+            thread = self._thread
+        return "" if thread is None else held_by(thread)
 
     def dead(self) -> bool:
         """Whether its thread has ended without being told to."""

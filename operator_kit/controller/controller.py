@@ -251,7 +251,13 @@ class Controller:
         """The runs that go on past their timeout, in words, by key: a thread cannot be ended from outside."""
         late = [run for run in self.running() if self.timeout and run.seconds > self.timeout]
         limit = format_duration(self.timeout)
-        return {str(run): f"{run} goes on past its timeout of {limit}, and holds one of {self.workers} workers" for run in late}
+        out = {}
+        for run in late:
+            out[str(run)] = f"{run} goes on past its timeout of {limit}, and holds one of {self.workers} workers"
+            blocker = self._runner.held_up_by(run.key) if self._runner is not None else ""
+            if blocker:  # then the deadline could not be kept, whosever function it is
+                out[str(run)] += f"; {blocker} blocks the loop of all async functions: it must await, or use asyncio.to_thread"
+        return out
 
     def idle(self) -> bool:
         """Whether nothing is ready, running, backing off or waiting for a cache. A pending requeue-after does not count."""

@@ -193,6 +193,12 @@ class Runner:
             with self._lock:
                 del self._async_runs[key]
 
+    def held_up_by(self, key: str) -> str:
+        """The function that blocks the loop, where a coroutine runs for this key; empty otherwise."""
+        with self._lock:
+            is_coroutine = key in self._async_runs
+        return self._loop.held_by() if is_coroutine else ""
+
     def coroutine_stack(self, key: str) -> list[str]:
         """Where the coroutine of this key is, and the loop that it is on; empty when no coroutine runs for it."""
         with self._lock:

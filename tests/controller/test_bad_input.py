@@ -135,6 +135,30 @@ def test_a_coroutine_that_never_returns_is_cancelled_at_its_deadline(
     told(world, "DeadlineExceeded", "cancelled at its deadline")
 
 
+def test_a_coroutine_that_blocks_the_loop_is_named_and_holds_up_none_but_coroutines(
+    unhurried_clock: UnhurriedClock,
+    world: Cluster,
+    operator: StartOperator,
+    writes: OperatorWrites,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    go_on = threading.Event()
+    registry = bad(lambda obj, ctx: None)
+
+    @registry.reconciler("Team", name="blocks", timeout="2s", workers=1)
+    async def blocks(obj: Object, ctx: AsyncContext) -> None:
+        go_on.wait(120)
+
+    operator(registry, clock=unhurried_clock)
+    try:
+        unharmed(world, writes)
+        late = "goes on past its timeout of 2s, and holds one of 1 workers"
+        blocker = "blocks in test_bad_input.py blocks the loop of all async functions: it must await, or use asyncio.to_thread"
+        eventually(lambda: f"{late}; {blocker}" in caplog.text, "the complaint")
+    finally:
+        go_on.set()
+
+
 async def _forgotten() -> None: ...
 
 
