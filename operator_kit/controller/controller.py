@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from operator_kit.clock import Clock, Signal
@@ -114,6 +114,7 @@ class Controller:
         self._runner: Runner | None = None
         self._gate: Gate | None = None
         self._leavers: Leavers | None = None
+        self._deaf: Callable[[], None] = lambda: None  # ends its hearing of what the author wakes
         # Looked up once: every look takes the logging module's one lock, which the workers would queue for.
         self._logger = logging.getLogger(f"operator_kit.reconcile.{made.name}")
         self._progress = Progress()
@@ -160,6 +161,7 @@ class Controller:
         self._leavers = Leavers(made.name, own, made.selector, manager, self._client)
         self._gate = Gate(caches, self.queue.add, self._clock)
         self._runner = Runner(made, scope, manager, self._loop)
+        self._deaf = made.on_wake(self._wake)
         caches.add_handler(own, self._own_handler())
         for lister in caches.owned:
             child = lister.resource
@@ -198,6 +200,7 @@ class Controller:
         Returns what was in the queue; what waited there is dropped.
         """
         self.stopping.set()
+        self._deaf()
         dropped = self.queue.snapshot()
         self.queue.shut_down()
         return dropped
@@ -283,6 +286,9 @@ class Controller:
             return  # a mapper's or a reference's, of a namespace that is not this operator's: nothing is known of it here
         if not self._echoes.take(wake):
             self._add(wake)
+
+    def _wake(self, key: str) -> None:
+        self._enqueue(Wake(key, NORMAL, True, "woken"))
 
     def _add(self, wake: Wake) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -106,6 +107,41 @@ class Reconciler:
         self.requeue_every: float | None = options["requeue_every"]
         self.leader: bool = options["leader"]
         self.report_condition = REPORT_CONDITION
+        self._wakers: tuple[Callable[[str], None], ...] = ()  # replaced, never changed
+        self._lock = threading.Lock()
+
+    def wake(self, key: str) -> bool:
+        """Have an object reconciled soon, because of something no watch tells: a message, a poll of what is outside the cluster.
+
+        From any thread, at any time. A key that does not exist, or is not among the namespaces and labels of the reconciler, is
+        none of its business; one that backs off keeps its deadline.
+
+        Args:
+            key: `"namespace/name"`, or `"name"` for a kind without namespaces.
+
+        Returns:
+            Whether the reconciler works in this process: not before the start, and not on a standby.
+
+        Raises:
+            ValueError: it is no key.
+        """
+        if not isinstance(key, str) or not key or key.count("/") > 1:
+            raise ValueError(f"{key!r} is not a key; write 'namespace/name', or 'name' for a kind without namespaces")
+        wakers = self._wakers
+        for waker in wakers:
+            waker(key)
+        return bool(wakers)
+
+    def on_wake(self, waker: Callable[[str], None]) -> Callable[[], None]:
+        """Have the keys handed to `waker` that are woken from now on: a controller's part. Returns what ends it."""
+        with self._lock:
+            self._wakers = (*self._wakers, waker)
+
+        def forget() -> None:
+            with self._lock:
+                self._wakers = tuple(other for other in self._wakers if other != waker)
+
+        return forget
 
     def report_apart(self) -> None:
         """Report under the reconciler's own name: another one of its kind would overwrite what it says."""

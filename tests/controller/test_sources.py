@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from operator_kit import predicates
+from operator_kit import Context, Registry, predicates
 from operator_kit.cache.records import Change, Entry, encode
 from operator_kit.codec import clone
 from operator_kit.controller.sources import mapped_source, own_source, owner_source
 from operator_kit.objects import Object, owner_reference
 from operator_kit.queue import LOW, NORMAL
+from operator_kit.testing import Cluster, StartOperator
 from tests.controller.fakes import CONFIG_MAP, FOO, NAMESPACE, foo
+from tests.controller.teams import crd, team
 
 Added = list[tuple[str, int, bool]]
 
@@ -247,3 +249,33 @@ def test_a_mapper_that_raises_for_one_form_of_an_object_does_not_hide_the_other(
         with pytest.raises(KeyError):
             source(change({**child(), "data": old}, {**child(), "data": new}))
     assert [key for key, _, _ in added] == ["default/a", "default/b"]
+
+
+# ------------------------------------------------------------------ what no watch tells
+
+
+def test_what_no_watch_tells_wakes_an_object(cluster: Cluster, operator: StartOperator) -> None:
+    outside, seen = {"red": "one"}, []
+    registry = Registry()
+
+    @registry.reconciler("Team")
+    def follow(obj: Object, ctx: Context) -> None:
+        seen.append((obj["metadata"]["name"], outside["red"], str(ctx.reason)))
+
+    assert not follow.wake("default/red")  # nobody is there to hear it
+    cluster.load(crd(), team("red"))
+    running = operator(registry).settle()
+    outside["red"] = "two"
+    assert follow.wake("default/red")
+    assert follow.wake("default/nobody")
+    running.settle()
+    assert seen == [("red", "one", "first seen"), ("red", "two", "woken")]
+    running.stop()
+    assert not follow.wake("default/red")
+
+
+@pytest.mark.parametrize("key", ["", "a/b/c", 7, None])
+def test_what_is_no_key_cannot_be_woken(key: Any) -> None:
+    made = Registry().reconciler("Team")(lambda obj, ctx: None)
+    with pytest.raises(ValueError, match="is not a key; write 'namespace/name'"):
+        made.wake(key)
