@@ -27,6 +27,7 @@ __all__ = [
     "Options",
     "check_function",
     "check_interval",
+    "check_key",
     "check_kind",
     "checked",
     "name_of",
@@ -123,6 +124,13 @@ def check_kind(value: Any) -> str:
     """A kind as it may be written. Raises `ValueError`."""
     if not isinstance(value, str) or not _KIND.fullmatch(value):
         raise ValueError(f"{value!r} is not a kind; write Website, Website.example.com, example.com/v1/Website or v1/Secret")
+    return value
+
+
+def check_key(value: Any) -> str:
+    """A key as it may be written. Raises `ValueError`."""
+    if not isinstance(value, str) or not value or value.count("/") > 1:
+        raise ValueError(f"{value!r} is not a key; write 'namespace/name', or 'name' for a kind without namespaces")
     return value
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from operator_kit.controller.options import Mapper, check_function, name_of, where
+from operator_kit.controller.options import Mapper, check_function, check_key, name_of, where
 from operator_kit.controller.outcome import Result
 from operator_kit.controller.typed import ObjectModel
 from operator_kit.errors import RegistrationError
@@ -125,11 +125,9 @@ class Reconciler:
         Raises:
             ValueError: it is no key.
         """
-        if not isinstance(key, str) or not key or key.count("/") > 1:
-            raise ValueError(f"{key!r} is not a key; write 'namespace/name', or 'name' for a kind without namespaces")
-        wakers = self._wakers
+        wakers, checked = self._wakers, check_key(key)
         for waker in wakers:
-            waker(key)
+            waker(checked)
         return bool(wakers)
 
     def on_wake(self, waker: Callable[[str], None]) -> Callable[[], None]:

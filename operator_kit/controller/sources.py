@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from operator_kit.controller.echoes import Wake
+from operator_kit.controller.options import check_key
 from operator_kit.controller.ownership import Marks, annotation_of
 from operator_kit.controller.scope import Write
 from operator_kit.objects import GVK, Resource, join_key, split_key
@@ -162,8 +163,4 @@ def mapped_source(enqueue: Enqueue, mapper: Mapper, kind: Resource) -> Callable[
 def _as_keys(answer: Any) -> tuple[str, ...]:
     if answer is None:
         return ()
-    keys = (answer,) if isinstance(answer, str) else tuple(answer)
-    for key in keys:
-        if not isinstance(key, str) or not key or key.count("/") > 1:
-            raise ValueError(f"{key!r} is not a key; return texts such as 'namespace/name'")
-    return keys
+    return tuple(check_key(key) for key in ((answer,) if isinstance(answer, str) else answer))

@@ -1,4 +1,7 @@
-"""The example's kind as a model: the operator of the example, as an author would write it with a class."""
+"""A kind much like the example's, with more of what a class can say, and a reconciler of five lines.
+
+It stands for itself, so that the golden file of its definition tells of changes in the generator and not of those in the example.
+"""
 
 from __future__ import annotations
 
