@@ -31,7 +31,7 @@ SETTINGS = Settings(
     resync=1800.0,
     request_timeout=0.4,
     reconcile_timeout=2.0,
-    shutdown_timeout=5.0,
+    shutdown_timeout=30.0,
     backoff_base=0.01,
     backoff_max=0.1,
 )
@@ -114,7 +114,7 @@ class World:
 
     # ------------------------------------------------------------------ what must be true
 
-    def converge(self, timeout: float = 20.0) -> None:
+    def converge(self, timeout: float = 60.0) -> None:
         """Once nothing strikes any more all becomes as it should be."""
         assert self.running is not None
         self.running.settle(timeout)

@@ -23,7 +23,7 @@ from tests.manager.conftest import CRD
 from tests.processes import Running, eventually, operator_kit
 from tests.proxy import Proxy
 
-LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD = 3.0, 2.0, 0.5
+LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD = 7.0, 5.0, 0.5  # a leader keeps the lease on a machine that stands still for seconds
 ACQUIRE_PERIOD = 2.2 * RETRY_PERIOD
 TAKEOVER = LEASE_DURATION + 2 * ACQUIRE_PERIOD
 
@@ -44,7 +44,7 @@ class Replica:
     def send(self, number: int) -> None:
         self.running.process.send_signal(number)
 
-    def end(self, timeout: float = 20) -> int:
+    def end(self, timeout: float = 60) -> int:
         """Wait for its end. Returns the exit code."""
         return self.running.process.wait(timeout)
 
@@ -76,7 +76,7 @@ class Record:
 
     def stop(self) -> None:
         self._cancel.cancel()
-        self._thread.join(10)
+        self._thread.join(60)
         assert self.failed is None, f"the record of {self._kind} has a hole: {self.failed}"
 
 
@@ -98,7 +98,7 @@ class Load:
 
     def stop(self) -> None:
         self._ending.set()
-        self._thread.join(40)
+        self._thread.join(90)
 
 
 class Fleet:
@@ -182,8 +182,8 @@ class Fleet:
         eventually(lambda: any(mark.holder == holder for mark in self.marks()[-50:]), f"work of {holder}")
         return self.replicas[holder.rpartition("_")[0]]
 
-    def takeover(self, last: Replica, since: float) -> float:
-        """Wait until another than the last leader holds the lease. Returns the seconds that took."""
+    def takeover(self, last: Replica, since: float = 0.0) -> float:
+        """Wait until another than the last leader holds the lease. Returns the seconds that took since then."""
 
         def look() -> float:
             for moment, lease in list(self.leases.seen):
