@@ -43,7 +43,7 @@ class Proxy:
             self._open.notify_all()
         self.cut()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
     def cut(self) -> None:
         """Drop every connection, and refuse new ones."""

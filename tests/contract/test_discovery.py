@@ -29,7 +29,7 @@ def url() -> Iterator[str]:
 
 def get(url: str, path: str, accept: str = "application/json") -> tuple[str, Any]:
     request = urllib.request.Request(url + path, headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return response.headers["Content-Type"], json.load(response)
 
 
@@ -96,10 +96,10 @@ def test_groups_come_in_the_servers_order(url: str) -> None:
 
 def test_a_client_that_has_the_newest_document_is_told_so(url: str) -> None:
     request = urllib.request.Request(f"{url}/apis", headers={"Accept": WANTED.format("v2")})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         tag = response.headers["Etag"]
     request.add_header("If-None-Match", tag)
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)
     with caught.value as error:
         assert error.code == 304

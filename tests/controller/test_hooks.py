@@ -30,8 +30,8 @@ def test_hooks_run_before_the_first_and_after_the_last_reconcile(cluster: Cluste
     def slow(obj: Object, ctx: Context) -> None:
         if ctx.key.endswith("made-at-startup"):
             began.set()
-            assert ctx.stopping.wait(10)
-            assert go_on.wait(10)
+            assert ctx.stopping.wait(60)
+            assert go_on.wait(60)
             order.append("reconciled")
 
     @registry.on_shutdown
@@ -40,7 +40,7 @@ def test_hooks_run_before_the_first_and_after_the_last_reconcile(cluster: Cluste
         order.append("shutdown")
 
     running = operator(registry)
-    assert began.wait(10)
+    assert began.wait(60)
     running.manager.stop()
     go_on.set()
     running.stop()
@@ -74,12 +74,12 @@ def test_a_startup_that_fails_while_the_operator_is_told_to_stop_is_told_and_no_
     @registry.on_startup
     def connect(ctx: TaskContext) -> None:
         began.set()
-        assert stopped.wait(10)
+        assert stopped.wait(60)
         raise ConnectionRefusedError("the database was left half made")
 
     caplog.set_level("INFO")
     running = operator(registry)
-    assert began.wait(10)
+    assert began.wait(60)
     running.manager.stop()
     eventually(lambda: running.manager._binder._thread.ident, "the end of the wait for the startup")
     stopped.set()
@@ -102,7 +102,7 @@ def test_an_operator_may_be_tasks_alone_and_idle_means_that_each_has_run(cluster
     cluster.create({**CONFIG_MAP, "metadata": {"name": "a", "labels": {"app": "x"}}})
     cluster.create({**CONFIG_MAP, "metadata": {"name": "b", "namespace": "kube-system", "labels": {"app": "x"}}})
     running = operator(registry, exit_when_idle=True)
-    assert running.manager.wait_stopped(10)
+    assert running.manager.wait_stopped(60)
     running.stop()
     assert running._code is ExitCode.OK
     assert seen == [(2, 1, True), False]

@@ -152,11 +152,11 @@ def test_it_never_runs_twice_at_once_and_what_was_missed_is_not_made_up_for(task
 
     def slow(ctx: TaskContext) -> None:
         began.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     one = task(slow, "1s")
     one.start()
-    assert began.wait(10)
+    assert began.wait(60)
     (running,) = one.running()
     assert str(running) == "the task tick"
     clock.advance(3600)
@@ -344,7 +344,7 @@ def test_stopping_ends_the_wait_and_tells_the_running(task: Make, clock: FakeClo
     one, other = task(patient), task(lambda ctx: None, name="tock")
     one.start()
     other.start()
-    assert began.wait(10)
+    assert began.wait(60)
     clock.wait_for_waiters(2)
     for each in (one, other):
         each.stop()
@@ -431,7 +431,7 @@ def test_a_startup_hook_that_takes_long_is_said_and_a_stop_does_not_wait_for_it(
     @registry.on_startup
     def slow(ctx: TaskContext) -> None:
         ran.append(ctx.stopping.is_set())
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         ran.append(ctx.stopping.is_set())
 
     registry.on_startup(lambda ctx: ran.append("later"))
@@ -444,7 +444,7 @@ def test_a_startup_hook_that_takes_long_is_said_and_a_stop_does_not_wait_for_it(
     eventually(lambda: clock.next_deadline() == 60, "the reminder")
     assert "on_startup slow has run for 30s; nothing starts before it has ended" in caplog.text
     stopping.set()
-    starting.join(10)
+    starting.join(60)
     assert not starting.is_alive()
     (running,) = hooks.join(clock.monotonic())
     assert "on_startup slow" in str(running)
@@ -456,8 +456,13 @@ def test_a_startup_hook_that_takes_long_is_said_and_a_stop_does_not_wait_for_it(
 def test_a_shutdown_hook_that_fails_or_hangs_does_not_stop_the_others_or_the_end(
     loop: LoopThread, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry, go_on, ran = Registry(), threading.Event(), []
-    registry.on_shutdown(lambda ctx: go_on.wait(10))  # type: ignore[arg-type, return-value]
+    registry, go_on, hangs, ran = Registry(), threading.Event(), threading.Event(), []
+
+    @registry.on_shutdown
+    def hang(ctx: TaskContext) -> None:
+        hangs.set()
+        assert go_on.wait(60)
+
     registry.on_shutdown(lambda ctx: ran.append("second"))
 
     @registry.on_shutdown
@@ -466,6 +471,7 @@ def test_a_shutdown_hook_that_fails_or_hangs_does_not_stop_the_others_or_the_end
 
     hooks = hooks_of(registry, loop, clock)
     hooks.shut_down(clock.monotonic() + 0.2)
+    assert hangs.wait(60)
     assert ran == ["second"]
     assert "on_shutdown bad failed: SystemExit: 3; the others run" in caplog.text
     assert len(hooks.join(clock.monotonic())) == 1

@@ -32,14 +32,14 @@ def test_a_key_is_never_run_twice_at_once_and_changes_while_it_runs_cost_one_mor
         running[ctx.key] += 1
         most[0] = max(most[0], running[ctx.key])
         began.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         running[ctx.key] -= 1
 
     one = Bench(registry_of(slow), limits=Limits(workers=4))
     made.append(one)
     one.have(foo())
     one.controller.start()
-    assert began.wait(10)
+    assert began.wait(60)
     for generation in range(2, 30):
         one.have(foo(metadata={"generation": generation, "resourceVersion": str(generation)}))
     go_on.set()
@@ -53,13 +53,13 @@ def test_threads_are_named_after_the_controller_and_running_keys_can_be_seen(mad
 
     def slow(obj: Object, ctx: Context) -> None:
         began.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     one = Bench(registry_of(slow, name="web"), limits=Limits(workers=2))
     made.append(one)
     one.have(foo())
     one.controller.start()
-    assert began.wait(10)
+    assert began.wait(60)
     (running,) = one.controller.running()
     assert (running.controller, running.key) == ("web", "default/a")
     assert running.thread in {"web-1", "web-2"}
@@ -115,14 +115,14 @@ def test_stopping_ends_the_workers_and_tells_the_running(made: list[Bench]) -> N
 
     def slow(obj: Object, ctx: Context) -> None:
         began.set()
-        told.append(ctx.stopping.wait(10))
+        told.append(ctx.stopping.wait(60))
 
     one = Bench(registry_of(slow), limits=Limits(workers=1))
     made.append(one)
     one.have(foo())
     one.have(foo("b"))
     one.controller.start()
-    assert began.wait(10)
+    assert began.wait(60)
     one.controller.stop()
     assert one.controller.join(one.controller._clock.monotonic() + 10) == []
     assert told == [True]

@@ -49,7 +49,7 @@ def test_a_real_wait_is_ended_by_its_condition_however_long_it_was_to_be(timeout
     waiting.wait()
     with condition:
         condition.notify()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -71,7 +71,7 @@ def main() -> int:
     for key in keys:
         version[key] += 1
         queue.add(key)
-    drained = queue.shut_down_with_drain(30)
+    drained = queue.shut_down_with_drain(120)
     print(f"interrupted {sum(hits)} times; drained {drained}; {queue.snapshot()}")
     return 0 if drained and seen == version and sum(hits) > 10 else 1
 

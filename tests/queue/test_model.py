@@ -278,7 +278,7 @@ class QueueMachine(RuleBasedStateMachine):
         if self.drainer is not None:
             left = self.model.waiting or self.model.processing
             if self.model.closed == "shut down" or not left:
-                self.drainer.join(10)
+                self.drainer.join(60)
                 assert not self.drainer.is_alive()
             if self.drained:
                 assert self.drained == [not left and not self.dropped] or self.model.closed == "shut down"

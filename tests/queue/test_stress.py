@@ -83,7 +83,7 @@ def test_real_threads(workers: int) -> None:
     assert stress.seen == stress.version
     stress.queue.shut_down()
     for thread in stress.threads:
-        thread.join(10)
+        thread.join(60)
     assert not [thread for thread in stress.threads if thread.is_alive()]
     assert not stress.failures
 
@@ -91,9 +91,9 @@ def test_real_threads(workers: int) -> None:
 def test_real_threads_and_a_drain() -> None:
     stress = Stress(99, workers=8, producers=4, adds=1000)
     stress.run()
-    assert stress.queue.shut_down_with_drain(30)
+    assert stress.queue.shut_down_with_drain(120)
     for thread in stress.threads:
-        thread.join(10)
+        thread.join(60)
     assert not [thread for thread in stress.threads if thread.is_alive()]
     assert not stress.failures
     assert not any(stress.running.values())
@@ -108,7 +108,7 @@ def test_a_burst_meets_every_idle_worker() -> None:
         try:
             while True:
                 key = queue.get()
-                all_here.wait(20)
+                all_here.wait(60)
                 queue.done(key)
         except ShutDown:
             return
@@ -118,7 +118,7 @@ def test_a_burst_meets_every_idle_worker() -> None:
         thread.start()
     for number in range(16):
         queue.add(f"key-{number}")
-    all_here.wait(20)
+    all_here.wait(60)
     queue.shut_down()
     for thread in workers:
         thread.join()

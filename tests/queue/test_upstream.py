@@ -382,7 +382,7 @@ def test_does_not_deadlock_on_shutdown_while_handing_out_items() -> None:
     workers = [start(worker) for _ in range(8)]
     queue.shut_down()
     for thread in workers:
-        thread.join(10)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in workers)
 
 

@@ -65,7 +65,7 @@ class Talk:
         headers = {"Content-Type": content_type, "Accept": accept}
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 status, raw = response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -123,7 +123,7 @@ class Talk:
     def watch(self, path: str, *, accept: str = JSON, **query: Any) -> Iterator[Stream]:
         """A watch that is read line by line."""
         host, _, port = self.url.removeprefix("http://").partition(":")
-        connection = HTTPConnection(host, int(port), timeout=20)
+        connection = HTTPConnection(host, int(port), timeout=60)
         try:
             connection.request("GET", f"{path}?{urlencode({'watch': 1, **query})}", headers={"Accept": accept})
             yield Stream(connection)

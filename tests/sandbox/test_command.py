@@ -47,10 +47,10 @@ def test_it_says_where_it_listens_writes_a_kubeconfig_and_ends_with_0_on_sigterm
         url_text = url[0].rstrip(",")
         assert yaml.safe_load(file.read_text())["clusters"][0]["cluster"]["server"] == url_text
         assert f"kubectl --kubeconfig {file}" in heard
-        with urllib.request.urlopen(f"{url_text}/api/v1/namespaces/x/configmaps/a", timeout=10) as response:
+        with urllib.request.urlopen(f"{url_text}/api/v1/namespaces/x/configmaps/a", timeout=60) as response:
             assert response.status == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
 
 
 def run(*arguments: str) -> tuple[int, str]:

@@ -53,7 +53,7 @@ class Stream:
     def __init__(self, sandbox: Sandbox, more: str = "") -> None:
         version = call(sandbox, "GET", COLLECTION)[1]["metadata"]["resourceVersion"]
         host = sandbox.url.removeprefix("http://")
-        self.connection = http.client.HTTPConnection(host, timeout=5)
+        self.connection = http.client.HTTPConnection(host, timeout=60)
         self.connection.request("GET", f"{COLLECTION}?watch=1&resourceVersion={version}{more}")
         self.response = self.connection.getresponse()
         assert self.response.status == 200
@@ -144,7 +144,7 @@ def test_a_group_whose_discovery_fails_is_stale_in_the_aggregated_document(sandb
     sandbox.faults.add(action="status", verb="discovery", resource="apps", code=503)
     accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
     request = urllib.request.Request(f"{sandbox.url}/apis", headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         groups = {group["metadata"]["name"]: group["versions"][0] for group in json.load(response)["items"]}
     assert (groups["apps"]["freshness"], groups["apps"]["resources"]) == ("Stale", [])
     assert groups["batch"]["freshness"] == "Current"

@@ -277,7 +277,7 @@ def sandbox() -> Iterator[Sandbox]:
         running.load(Path(__file__).parents[2] / "examples" / "website" / "crd.yaml")
         for path in REAL[:11]:
             spec = {"spec": {"html": "x", "selector": {}, "ports": [{"port": 80}], "containers": [{"name": "a", "image": "a"}]}}
-            connection = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=20)
+            connection = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=60)
             send(connection, Sent("POST", path, "application/json", "", json.dumps({"metadata": {"name": "a"}, **spec}).encode()))
             connection.close()
         yield running
@@ -322,7 +322,7 @@ def crossed(batch: list[Sent], dice: random.Random) -> Iterator[Sent]:
 @settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(batch=st.lists(requests(), min_size=BATCH, max_size=BATCH), seed=st.integers())
 def test_hostile_requests_get_the_servers_own_answers(sandbox: Sandbox, caplog: Any, batch: list[Sent], seed: int) -> None:
-    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=60)
     try:
         with caplog.at_level(logging.ERROR):
             for sent in crossed(batch, random.Random(seed)):
@@ -337,7 +337,7 @@ def test_hostile_requests_get_the_servers_own_answers(sandbox: Sandbox, caplog: 
 
 @pytest.mark.parametrize(("size", "status"), [(3 * 1024 * 1024 + 1, 413), (2 * 1024 * 1024, 500)])
 def test_bodies_that_are_too_large_are_refused(sandbox: Sandbox, size: int, status: int) -> None:
-    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=60)
     body = json.dumps({"metadata": {"name": "large"}, "data": {"k": "x" * size}}).encode()
     try:
         answered, _, text = send(connection, Sent("POST", "/api/v1/namespaces/default/configmaps", "application/json", "", body))

@@ -35,7 +35,7 @@ def call(
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=10, context=context) as response:
+        with urllib.request.urlopen(request, timeout=60, context=context) as response:
             return response.status, json.loads(response.read() or b"null") if "json" in response.headers["Content-Type"] else None
     except urllib.error.HTTPError as error:
         with error:
@@ -187,13 +187,13 @@ def test_tls_is_verified_by_the_authority_of_the_kubeconfig() -> None:
         assert sandbox.url.startswith("https://")
         assert call(sandbox, "GET", MAPS)[0] == 200
         with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
-            urllib.request.urlopen(sandbox.url + "/readyz", timeout=10)
+            urllib.request.urlopen(sandbox.url + "/readyz", timeout=60)
 
 
 def test_a_stop_leaves_no_connection_of_a_tls_client_that_says_no_goodbye() -> None:
     with Sandbox(tls=True) as sandbox:
         authority = base64.b64decode(sandbox.kubeconfig()["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
-        raw = socket.create_connection(("127.0.0.1", sandbox.port), timeout=10)
+        raw = socket.create_connection(("127.0.0.1", sandbox.port), timeout=60)
         silent = ssl.create_default_context(cadata=authority).wrap_socket(raw, server_hostname="127.0.0.1")
         silent.sendall(b"GET /readyz HTTP/1.1\r\nHost: sandbox\r\n\r\n")
         assert silent.recv(9) == b"HTTP/1.1 "

@@ -215,7 +215,7 @@ def test_hostile_names_in_the_path(talk: Talk, name: str) -> None:
 def test_requests_that_are_no_http_do_not_disturb_others(talk: Talk) -> None:
     host, _, port = talk.url.removeprefix("http://").partition(":")
     for junk in (b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"):
-        connection = HTTPConnection(host, int(port), timeout=10)
+        connection = HTTPConnection(host, int(port), timeout=60)
         connection.connect()
         connection.sock.sendall(junk)
         connection.close()
@@ -224,7 +224,7 @@ def test_requests_that_are_no_http_do_not_disturb_others(talk: Talk) -> None:
 
 def test_a_connection_that_breaks_inside_a_body_stores_nothing(talk: Talk) -> None:
     host, _, port = talk.url.removeprefix("http://").partition(":")
-    connection = HTTPConnection(host, int(port), timeout=10)
+    connection = HTTPConnection(host, int(port), timeout=60)
     connection.putrequest("POST", CONFIG_MAPS)
     connection.putheader("Content-Length", "1000")
     connection.putheader("Content-Type", JSON)

@@ -23,7 +23,7 @@ def call(url: str, method: str, path: str, body: Any = None, content_type: str =
     data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url + path, data=data, method=method, headers={"Content-Type": content_type})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             status, raw = response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -46,7 +46,7 @@ def test_it_answers_as_soon_as_start_returns_and_its_thread_ends_with_stop() -> 
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_connection_that_its_client_keeps_open_ends_with_the_server(tls: bool) -> None:
     with Sandbox(tls=tls) as sandbox:
-        connection = socket.create_connection(("127.0.0.1", sandbox.port), timeout=10)
+        connection = socket.create_connection(("127.0.0.1", sandbox.port), timeout=60)
         if tls:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -84,7 +84,7 @@ def test_an_object_is_created_read_changed_and_deleted() -> None:
 
 def test_the_openapi_document_comes_as_json_unless_protobuf_is_asked_for() -> None:
     with Sandbox() as sandbox:
-        connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=60)
         try:
             protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
             for accept, status, answered in (
@@ -105,7 +105,7 @@ def test_a_server_that_is_about_to_stop_is_alive_and_not_ready() -> None:
     with Sandbox() as sandbox:
         for path, status in (("/readyz", 500), ("/livez", 200)):
             sandbox.run(sandbox.app.shut_down)
-            connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=60)
             try:
                 connection.request("GET", path)
                 response = connection.getresponse()

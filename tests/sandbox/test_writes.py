@@ -162,7 +162,7 @@ def test_unknown_fields_are_refused_warned_of_or_dropped_as_asked(sandbox: Sandb
             method="POST",
             headers={"Content-Type": JSON},
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             warnings = response.headers.get_all("Warning") or []
             made = json.load(response)
         assert len(warnings) == warned

@@ -90,7 +90,7 @@ def test_an_operator_that_failed_and_was_not_asked_fails_its_test(pytester: pyte
             registry = Registry()
             registry.reconciler("Event")(lambda obj, ctx: None)
             running = operator(registry)
-            running.manager.wait_stopped(10)
+            running.manager.wait_stopped(60)
         """,
     )
     result.assert_outcomes(passed=1, errors=1)
@@ -113,7 +113,7 @@ def test_a_reconcile_that_does_not_end_fails_its_test_by_name(pytester: pytest.P
 
             cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
             operator(registry, shutdown_timeout=0.1)
-            assert started.wait(10)
+            assert started.wait(60)
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:cacheprovider")  # its thread ends with it
