@@ -64,6 +64,7 @@ class Binder:
         self._clock = clock
         self._changed = changed
         self._stop = stop
+        self._looked = False  # set once
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}  # under the lock; by name
         self._fatal: Exception | None = None  # under the lock
@@ -90,6 +91,11 @@ class Binder:
         return [f"binder, before {binding.name} was bound" for binding in self._bindings if not binding.done]
 
     @property
+    def looked(self) -> bool:
+        """Whether it has looked for every kind at least once: before that nothing can be said of them."""
+        return self._looked
+
+    @property
     def fatal(self) -> Exception | None:
         """What waiting does not mend."""
         with self._lock:
@@ -113,6 +119,7 @@ class Binder:
             for binding in left:
                 if binding.next_try <= now and not self._stop.cancelled:
                     self._bind(binding)
+            self._looked = True
             waiting = [binding.next_try for binding in left if not binding.done]
             if not waiting:
                 return

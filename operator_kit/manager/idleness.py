@@ -55,7 +55,8 @@ class IdleWatch:
         lasting = self._complaints.longest()
         if not (leads and manager.started()):
             lasting = max(lasting, now - self._began)
-        return self._give_up() if lasting >= manager.settings.cache_sync_timeout else None
+        hopeless = lasting >= manager.settings.cache_sync_timeout and self._binder.looked
+        return self._give_up() if hopeless else None
 
     def _give_up(self) -> ExitCode:
         """Say what kept the operator from becoming idle, and tell an absent server from a kind that is not there."""

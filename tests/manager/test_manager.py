@@ -233,6 +233,13 @@ def test_a_kind_that_is_installed_later_is_waited_for_while_others_work(
     assert caplog.text.count("foo waits") == 1
 
 
+def test_nothing_is_given_up_before_it_was_looked_for(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    cluster.sandbox.faults.add(action="delay", verb="discovery", seconds=0.3)
+    operator = cluster.start(registry_of(steady), exit_when_idle=True, cache_sync_timeout=0.05)
+    assert operator.end() is ExitCode.NOT_SYNCED
+    assert "giving up after 50ms: foo waits: the API server has no kind Foo" in caplog.text
+
+
 def test_a_kind_that_can_mean_several_ends_the_operator_with_the_candidates(cluster: Cluster) -> None:
     operator = cluster.start(registry_of(steady, "Event"))
     with pytest.raises(AmbiguousKind, match=r"test_manager\.py|conftest\.py"):

@@ -265,14 +265,14 @@ def test_who_speaks_no_tls_is_told_and_who_never_does_is_let_go(cluster: Cluster
     status, text = fetch(address.replace("https", "http"))
     assert (status, text) == (400, "this port speaks HTTPS, not HTTP\n")
     target = operator.manager.serving.endpoints[0].address
-    for junk in (b"", b"\x16", b"\x16\x03\x01\x00\xff" + b"x" * 300):
-        monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
-        with socket.create_connection(target, timeout=30) as peer:
-            peer.sendall(junk)
-            with suppress(ConnectionResetError):
-                while peer.recv(1000):  # an alert, or nothing, and then the end
-                    pass
-        monkeypatch.undo()
+    with monkeypatch.context() as hurried:
+        hurried.setattr(connection, "HEAD_SECONDS", 0.3)
+        for junk in (b"", b"\x16", b"\x16\x03\x01\x00\xff" + b"x" * 300):
+            with socket.create_connection(target, timeout=60) as peer:
+                peer.sendall(junk)
+                with suppress(ConnectionResetError):
+                    while peer.recv(1000):  # an alert, or nothing, and then the end
+                        pass
     assert fetch(address, ssl._create_unverified_context())[0] == 200
 
 
