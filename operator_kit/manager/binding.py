@@ -15,7 +15,7 @@ from operator_kit.api import Cancel, Client
 from operator_kit.clock import Clock
 from operator_kit.controller import Caches, Reconciler, Task
 from operator_kit.controller.finalizers import finalizer_name
-from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, KindNotFound, UsageError
+from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, DeadlineExceeded, KindNotFound, UsageError
 from operator_kit.threads import has_ended
 
 __all__ = ["Binder", "Binding"]
@@ -139,8 +139,8 @@ class Binder:
             self._trouble(name, f"{name} waits: {exc}")
             binding.missing = True
             binding.next_try = self._clock.monotonic() + BIND_AGAIN
-        except (ConnectionFailed, ApiError) as exc:
-            self._trouble(name, f"{exc}; trying on" if isinstance(exc, ConnectionFailed) else f"{name} waits: {exc}")
+        except (ConnectionFailed, DeadlineExceeded, ApiError) as exc:  # a process that stood still has no time left for its call
+            self._trouble(name, f"{name} waits: {exc}" if isinstance(exc, ApiError) else f"{exc}; trying on")
             binding.next_try = self._clock.monotonic() + binding.backoff * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
             binding.backoff = min(BACKOFF_MOST, binding.backoff * 2)
         except UsageError as exc:

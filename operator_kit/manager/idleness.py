@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from operator_kit.errors import ApiError, Cancelled, ConnectionFailed
+from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, DeadlineExceeded
 from operator_kit.manager.complaints import Complaints
 from operator_kit.manager.exits import ExitCode
 from operator_kit.settings import format_duration
@@ -68,7 +68,7 @@ class IdleWatch:
             self._binder.refresh()
         except ConnectionFailed as exc:
             code, problems = ExitCode.UNREACHABLE, [str(exc)]
-        except ApiError as exc:
+        except (ApiError, DeadlineExceeded) as exc:
             problems.append(str(exc))
         except Cancelled:
             return ExitCode.OK  # it was asked to stop meanwhile

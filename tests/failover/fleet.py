@@ -23,7 +23,11 @@ from tests.manager.conftest import CRD
 from tests.processes import Running, eventually, operator_kit
 from tests.proxy import Proxy
 
-LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD = 7.0, 5.0, 0.5  # a leader keeps the lease on a machine that stands still for seconds
+LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD = (
+    7.0,
+    5.0,
+    0.5,
+)  # a leader keeps the lease on a machine that stands still for seconds
 ACQUIRE_PERIOD = 2.2 * RETRY_PERIOD
 TAKEOVER = LEASE_DURATION + 2 * ACQUIRE_PERIOD
 

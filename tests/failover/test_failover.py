@@ -15,6 +15,7 @@ from tests.failover.kills import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # processes that start and die, on whatever machine this is
 
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     with Fleet(tmp_path, objects=8, pause=0.1) as made:

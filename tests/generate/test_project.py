@@ -26,10 +26,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_in(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OPERATOR_KIT_"))}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=290, check=False)
 
 
-@pytest.mark.timeout(180)  # a pytest of its own, which a busy machine takes long to start
+@pytest.mark.timeout(600)  # a pytest of its own, which a busy machine takes long to start
 def test_its_own_tests_pass(project: Path) -> None:
     done = run_in(project, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -86,14 +86,14 @@ def test_without_any_watch_it_converges_by_lists(cluster: Cluster, tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_a_thousand_at_once_converge_and_one_that_always_fails_delays_none(cluster: Cluster, tmp_path: Path) -> None:
     broken = yaml.safe_load((WEBSITE / "broken.yaml").read_text())
     cluster.client.create(cluster.websites, broken, namespace="default")
     names = [f"site-{number}" for number in range(1000)]
     cluster.create(*names)
     with operator_kit(*cluster.arguments("--workers", "8"), log=tmp_path / "log") as running:
-        eventually(lambda: len(cluster.made()) == len(names), "children of every site", timeout=150, every=0.5)
+        eventually(lambda: len(cluster.made()) == len(names), "children of every site", timeout=840, every=0.5)
         site = cluster.client.get(cluster.websites, "broken", "default")
         assert site["status"]["conditions"][0]["reason"] == "PageMissing"
         assert "broken" not in cluster.made()
@@ -103,7 +103,7 @@ def test_a_thousand_at_once_converge_and_one_that_always_fails_delays_none(clust
 def test_a_run_that_ends_when_idle_has_done_everything(cluster: Cluster, tmp_path: Path) -> None:
     cluster.create(*NAMES[:10])
     with operator_kit(*cluster.arguments("--exit-when-idle"), log=tmp_path / "log") as running:
-        assert running.process.wait(60) == 0, running.output()
+        assert running.process.wait(120) == 0, running.output()
     assert set(cluster.made()) == set(NAMES[:10])
 
 
@@ -113,7 +113,7 @@ def test_three_terminals(tmp_path: Path) -> None:
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(kubeconfig)}
 
     def kubectl(*arguments: str) -> str:
-        done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, timeout=30, check=False, env=env)
+        done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, timeout=120, check=False, env=env)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
@@ -131,7 +131,7 @@ def test_three_terminals(tmp_path: Path) -> None:
         ):
             try:
                 assert "created" in kubectl("apply", "-f", str(WEBSITE / "blog.yaml"))
-                eventually(lambda: deployments() == ["blog"], "the child of the applied site", timeout=15)
+                eventually(lambda: deployments() == ["blog"], "the child of the applied site")
                 assert "unchanged" in kubectl("apply", "-f", str(WEBSITE / "blog.yaml"))
                 kubectl("scale", "website/blog", "--replicas=3")
                 eventually(

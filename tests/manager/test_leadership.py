@@ -175,7 +175,7 @@ def test_a_leader_that_is_cut_off_ends_and_writes_nothing_more(
     asked = requests_of(foos, "first")
     first = foos.start(registry_of(reconcile, cleanup=lambda obj, ctx: None), agent="first", **ELECTION)
     assert began.wait(60)
-    before = writes(asked)
+    before = eventually(lambda: len(made := writes(asked)) > 1 and made, "its first writes")
     assert sorted(before) == ["create events", "patch foos"], "who leads, and the finalizer"
     reconcile_too, reason = marking(foos)
     second = foos.start(registry_of(reconcile_too), agent="second", **ELECTION)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from operator_kit.api import Client
 from operator_kit.controller import AsyncContext, AsyncTaskContext, Context, Registry, Result, TaskContext
 from operator_kit.errors import AmbiguousKind, PermanentError
 from operator_kit.manager import ExitCode
@@ -231,6 +232,25 @@ def test_a_kind_that_is_installed_later_is_waited_for_while_others_work(
         make(cluster, "a")
         eventually(lambda: size(cluster, "a") == "1", "the child")
     assert caplog.text.count("foo waits") == 1
+
+
+def test_a_process_that_stood_still_while_it_looked_for_kinds_looks_again(
+    foos: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It wakes up with no time left for the call that it was about to make."""
+    make(foos, "a")
+    call, slept = Client.call, list[str]()
+
+    def stands_still(self: Client, method: str, path: str, **options: Any) -> Any:
+        if not slept:
+            slept.append(path)
+            return call(self, method, path, **{**options, "timeout": 0})
+        return call(self, method, path, **options)
+
+    monkeypatch.setattr(Client, "call", stands_still)
+    foos.converge(registry_of(steady, owns=["v1/ConfigMap"]))
+    assert f"no time is left for GET {slept[0]}; trying on" in caplog.text
+    assert size(foos, "a") == "1"
 
 
 def test_nothing_is_given_up_before_it_was_looked_for(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ from operator_kit.sandbox import Sandbox
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(600),
 ]
 
 WEBSITE = Path(__file__).parents[2] / "examples" / "website"
@@ -50,7 +50,7 @@ class Kubectl:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
             env=self.env | (env or {}),
         )
@@ -79,7 +79,7 @@ def server() -> Iterator[Sandbox]:
 def kubectl(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     made = Kubectl(server, tmp_path_factory.mktemp("home"))
     made("apply", "-f", str(WEBSITE / "crd.yaml"))
-    made("wait", "--for=condition=Established", "crd/websites.example.com", "--timeout=10s")
+    made("wait", "--for=condition=Established", "crd/websites.example.com", "--timeout=60s")
     return made
 
 
@@ -212,10 +212,10 @@ def test_scale_and_rollout(kubectl: Kubectl, space: str) -> None:
     assert "expected replicas" in kubectl.refused("scale", "website/blog", "--current-replicas=1", "--replicas=2").lower()
     assert kubectl.json("get", "website", "blog")["spec"]["replicas"] == 4
     kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
-    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     kubectl("rollout", "restart", "deployment/web")
-    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=30s")
-    assert "condition met" in kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
+    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    assert "condition met" in kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
     assert "Running" in kubectl("get", "pods", "-l", "app=web")
 
 
@@ -248,7 +248,7 @@ def test_create_commands(kubectl: Kubectl, space: str) -> None:
     assert kubectl.json("get", "role", "r")["rules"][0]["verbs"] == ["get", "list"]
     assert kubectl.json("get", "service", "svc")["spec"]["clusterIP"]
     assert kubectl("create", "token", "sa").count(".") == 2
-    assert "condition met" in kubectl("wait", "--for=condition=complete", "job/j", "--timeout=30s")
+    assert "condition met" in kubectl("wait", "--for=condition=complete", "job/j", "--timeout=60s")
     listed = kubectl("get", "deploy,svc,ing,pdb,cj,hpa", "-o", "name").split()
     assert {"deployment.apps/d", "service/exposed", "ingress.networking.k8s.io/i", "cronjob.batch/cj"} <= set(listed)
 
@@ -268,12 +268,12 @@ def test_deletion_in_every_way(kubectl: Kubectl, space: str) -> None:
         return kubectl("get", what, "-o", "name", "--ignore-not-found").strip()
 
     kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
-    kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     kubectl("delete", "deployment", "web", "--cascade=orphan")
     assert len(alive("replicasets").split()) == 1
     kubectl("apply", "-f", "-", stdin=DEPLOYMENT.replace("name: web, labels", "name: two, labels"))
-    kubectl("rollout", "status", "deployment/two", "--timeout=30s")
-    kubectl("delete", "deployment", "two", "--cascade=foreground", "--timeout=30s")
+    kubectl("rollout", "status", "deployment/two", "--timeout=60s")
+    kubectl("delete", "deployment", "two", "--cascade=foreground", "--timeout=60s")
     assert "two" not in alive("replicasets")
     kubectl("create", "configmap", "held", "--from-literal=a=1")
     kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata":{"finalizers":["example.com/hold"]}}')
@@ -281,7 +281,7 @@ def test_deletion_in_every_way(kubectl: Kubectl, space: str) -> None:
     assert kubectl.json("get", "configmap", "held")["metadata"]["deletionTimestamp"]
     assert "timed out" in kubectl.refused("wait", "--for=delete", "configmap/held", "--timeout=1s")
     kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-    kubectl("wait", "--for=delete", "configmap/held", "--timeout=10s")
+    kubectl("wait", "--for=delete", "configmap/held", "--timeout=60s")
     kubectl("create", "configmap", "x1")
     kubectl("create", "configmap", "x2")
     kubectl("delete", "configmaps", "--all")
@@ -297,4 +297,4 @@ def test_a_namespace_ends_after_its_contents(kubectl: Kubectl) -> None:
     assert kubectl("get", "namespace", "doomed", "--no-headers").split()[1] == "Terminating"
     assert "is being terminated" in kubectl.refused("create", "configmap", "late", "-n", "doomed")
     kubectl("patch", "configmap", "c", "-n", "doomed", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-    kubectl("wait", "--for=delete", "namespace/doomed", "--timeout=30s")
+    kubectl("wait", "--for=delete", "namespace/doomed", "--timeout=60s")
