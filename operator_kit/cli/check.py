@@ -14,6 +14,7 @@ from operator_kit.cli.options import (
     SETTINGS_OF_A_LOOK,
     SettingsCommand,
     asking,
+    needs_besides,
     read_settings,
     settings_options,
     targets_argument,
@@ -64,18 +65,14 @@ def command(ctx: click.Context, /, targets: tuple[str, ...], *, output: str, set
     Asked for are the kinds they name and every permission they need; nothing is changed. Missing rules are printed as they are
     pasted into a role.
     """
-    from operator_kit.generate import check, lease_needs, metrics_needs
+    from operator_kit.generate import check
     from operator_kit.manager import ExitCode, load_targets
-    from operator_kit.manager.leadership import election_rules
 
     settings, _ = read_settings(settings_file, os.environ, flags)
     tell_ignored(os.environ)
     registry = load_targets(targets)
-    besides = metrics_needs() if settings.metrics_auth else []
     with asking(settings.kubeconfig, settings.context, settings.request_timeout) as client:
-        if settings.leader_elect:
-            rules = election_rules(settings, client.namespace)
-            besides += lease_needs(rules.namespace, rules.name)
+        besides = needs_besides(settings, client.namespace)
         report = check(registry, client, namespaces=settings.namespace, besides=besides)
     click.echo(json.dumps(report.to_dict(), indent=2) if output == "json" else "\n".join(_text(report, client.origin)))
     if report.missing_kinds:

@@ -16,12 +16,14 @@ from operator_kit.settings import ENV_PREFIX, Settings, format_duration, ignored
 
 if TYPE_CHECKING:
     from operator_kit.api import Client
+    from operator_kit.generate import Need
 
 __all__ = [
     "NO_TARGET",
     "SETTINGS_OF_A_LOOK",
     "SettingsCommand",
     "asking",
+    "needs_besides",
     "read_settings",
     "settings_options",
     "show_settings",
@@ -108,6 +110,21 @@ def targets_argument(function: _C) -> _C:
         return value
 
     return click.argument("targets", nargs=-1, metavar="TARGET...", callback=given)(function)
+
+
+def needs_besides(settings: Settings, namespace: str) -> list[Need]:
+    """What an operator with these settings needs beyond what is registered: its lease, and to ask who reads the metrics.
+
+    `namespace` is the lease's where nothing else names one. Raises `ConfigError` for an election that cannot work.
+    """
+    from operator_kit.generate import lease_needs, metrics_needs
+    from operator_kit.manager.leadership import election_rules
+
+    needs = metrics_needs() if settings.metrics_auth else []
+    if settings.leader_elect:
+        rules = election_rules(settings, namespace)
+        needs += lease_needs(rules.namespace, rules.name)
+    return needs
 
 
 @contextmanager

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from operator_kit.cli import exit_codes
-from operator_kit.cli.options import NO_TARGET, SettingsCommand, read_settings, settings_options, show_settings, tell_ignored
+from operator_kit.cli.options import (
+    NO_TARGET,
+    SettingsCommand,
+    needs_besides,
+    read_settings,
+    settings_options,
+    show_settings,
+    tell_ignored,
+)
 from operator_kit.errors import ConfigError, UsageError
 from operator_kit.settings import ignored_variables
 
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from operator_kit.api import Client
     from operator_kit.controller import Registry
     from operator_kit.manager import Manager
+    from operator_kit.manager.grants import AskGranted
     from operator_kit.settings import Settings
 
 __all__ = ["command"]
@@ -125,7 +134,7 @@ def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: 
         else:
             client = _client(settings, workers=_threads(registry, settings))
             _log.info("API server %s, from %s", client.host, client.origin)
-        manager = Manager(registry, client, settings)
+        manager = Manager(registry, client, settings, ask_granted=_ask_granted(registry, client, settings))
         with _signals(manager):
             try:
                 code = manager.run()
@@ -136,6 +145,14 @@ def _run(targets: tuple[str, ...], settings: Settings, *, sandbox: bool, loads: 
         if code in {ExitCode.STUCK, ExitCode.LEASE_LOST}:
             _end_hard(code)
     return code
+
+
+def _ask_granted(registry: Registry, client: Client, settings: Settings) -> AskGranted:
+    """What `operator-kit check` asks of permissions."""
+    from operator_kit.generate import ungranted
+
+    besides = needs_besides(settings, client.namespace)
+    return lambda cancel: ungranted(registry, client, namespaces=settings.namespace, besides=besides, cancel=cancel)
 
 
 def _threads(registry: Registry, settings: Settings) -> int:

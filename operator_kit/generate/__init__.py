@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from operator_kit.generate.errors import SchemaError
     from operator_kit.generate.kinds import Kinds, resources_of_crd, resources_of_models
     from operator_kit.generate.needs import Need, lease_needs, metrics_needs, needs_of
-    from operator_kit.generate.preflight import Access, Report, check
+    from operator_kit.generate.preflight import Access, Report, check, ungranted
     from operator_kit.generate.project import Project, write_project
     from operator_kit.generate.rbac import all_rules, manifest, merged, rules_text, values_text
     from operator_kit.generate.text import to_yaml
@@ -40,6 +40,7 @@ __all__ = [
     "rules_text",
     "schema_of",
     "to_yaml",
+    "ungranted",
     "values_text",
     "write_project",
 ]
@@ -50,7 +51,7 @@ _HOMES = {
     "errors": ("SchemaError",),
     "kinds": ("Kinds", "resources_of_crd", "resources_of_models"),
     "needs": ("Need", "lease_needs", "metrics_needs", "needs_of"),
-    "preflight": ("Access", "Report", "check"),
+    "preflight": ("Access", "Report", "check", "ungranted"),
     "project": ("Project", "write_project"),
     "rbac": ("all_rules", "manifest", "merged", "rules_text", "values_text"),
     "text": ("to_yaml",),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,9 @@ from operator_kit.objects import Resource
 from operator_kit.permissions import PolicyRule
 
 if TYPE_CHECKING:
-    from operator_kit.api import Client
+    from operator_kit.api import Cancel, Client
 
-__all__ = ["Access", "KindState", "Report", "check"]
+__all__ = ["Access", "KindState", "Report", "check", "ungranted"]
 
 _REVIEW = Resource("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
 _WHO = Resource("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
@@ -108,10 +109,7 @@ class Report:
     @property
     def missing_rules(self) -> dict[str, list[PolicyRule]]:
         """The rules to add, by namespace; "" for a ClusterRole."""
-        return merged(
-            Need(PolicyRule((each.group,), (each.resource,), (each.verb,), (each.name,) if each.name else ()), each.namespace, "")
-            for each in self.refused
-        )
+        return _rules_for(self.refused)
 
     @property
     def ok(self) -> bool:
@@ -184,6 +182,38 @@ def check(registry: Registry, client: Client, *, namespaces: Sequence[str] = (),
     return Report(client.host, version, _user(client), tuple(kinds), access, warnings)
 
 
+def ungranted(
+    registry: Registry,
+    client: Client,
+    *,
+    namespaces: Sequence[str] = (),
+    besides: Iterable[Need] = (),
+    cancel: Cancel | None = None,
+) -> str:
+    """What the API server does not grant, in a line for people, with the rules to add; empty where it grants all.
+
+    The arguments are those of `check`, and `cancel` ends it. Kinds that are not served are left out.
+
+    Raises:
+        UsageError, ConnectionFailed, ApiError: as `check`.
+        Cancelled: it was given up.
+    """
+    missing: dict[str, str] = {}
+    needs = needs_of(registry, partial(client.discovery.resolve, cancel=cancel), namespaces=namespaces, missing=missing)
+    asked = [_asked(client, each, cancel) for each in _accesses([*needs, *besides])]
+    refused = [each for each in asked if not each.allowed]
+    parts = []
+    for namespace, rules in _rules_for(refused).items():
+        verbs: dict[str, list[str]] = {}
+        for each in refused:
+            if each.namespace == namespace:
+                verbs.setdefault(each.target, []).append(each.verb)
+        role = f"a Role in the namespace {namespace}" if namespace else "a ClusterRole"
+        what = ", ".join(f"{' and '.join(those)} {target}" for target, those in verbs.items())
+        parts.append(f"not allowed to {what}; add to {role}: {', '.join(map(str, rules))}")
+    return "; ".join(parts)
+
+
 # --------------------------------------------------------------------------- what the server says
 
 
@@ -220,7 +250,15 @@ def _accesses(needs: Iterable[Need]) -> list[Access]:
     return out
 
 
-def _asked(client: Client, access: Access) -> Access:
+def _rules_for(refused: Iterable[Access]) -> dict[str, list[PolicyRule]]:
+    """The rules to add, by namespace; "" for a ClusterRole."""
+    return merged(
+        Need(PolicyRule((each.group,), (each.resource,), (each.verb,), (each.name,) if each.name else ()), each.namespace, "")
+        for each in refused
+    )
+
+
+def _asked(client: Client, access: Access, cancel: Cancel | None = None) -> Access:
     plural, _, subresource = access.resource.partition("/")
     attributes = {
         "group": access.group,
@@ -235,7 +273,7 @@ def _asked(client: Client, access: Access) -> Access:
         "kind": _REVIEW.kind,
         "spec": {"resourceAttributes": {field: value for field, value in attributes.items() if value}},
     }
-    status = client.create(_REVIEW, body).get("status") or {}
+    status = client.create(_REVIEW, body, cancel=cancel).get("status") or {}
     return replace(access, allowed=bool(status.get("allowed")))
 
 

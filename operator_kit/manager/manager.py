@@ -7,7 +7,7 @@ does not answer, are waited for and said once in a while; the other controllers 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from operator_kit.api import Cancel
@@ -19,6 +19,7 @@ from operator_kit.manager.bell import Bell
 from operator_kit.manager.binding import Binder, Binding
 from operator_kit.manager.complaints import Complaint, Complaints
 from operator_kit.manager.exits import ExitCode
+from operator_kit.manager.grants import AskGranted, Grants
 from operator_kit.manager.idleness import IdleWatch
 from operator_kit.manager.leadership import Leadership, election_rules
 from operator_kit.manager.metrics import build_families, informer_families
@@ -53,6 +54,7 @@ class Manager:
         clock: the clock.
         metrics: where the sinks of all parts are.
         reflector: times of the caches that the settings do not name: tests make them short.
+        ask_granted: asks which permissions are missing; `/readyz` names them then.
 
     Attributes:
         bindings: the reconcilers and tasks with the caches they read.
@@ -74,6 +76,7 @@ class Manager:
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         reflector: ReflectorSettings | None = None,
+        ask_granted: AskGranted | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = metrics or Metrics()
@@ -87,12 +90,13 @@ class Manager:
         self._stop.on_set(searches.cancel)
         self._loop = LoopThread()
         self._complaints = Complaints(self._clock)  # only the thread of `run` touches it, and the next
-        self._overruns = Complaints(self._clock)
+        self._warnings = Complaints(self._clock)  # of what keeps nothing from starting
         self.informers = Informers(
             client, clock=self._clock, resync=self.settings.resync, watch=self.settings.watch, settings=reflector
         )
         self.bindings = tuple(self._binding(made) for made in (*registry, *registry.tasks))
         self._binder = Binder(self.bindings, client, searches, self._clock, self._bell.ring)
+        self._grants = Grants(ask_granted, searches, self._clock) if ask_granted is not None else None
         self._hooks = Hooks(
             registry,
             client,
@@ -121,6 +125,8 @@ class Manager:
         self.metrics.register(build_families)
         self.metrics.register(client.metrics.families)
         self.metrics.register(lambda: informer_families(self.informers))
+        if self._grants is not None:
+            self.probes.ready.add("permissions", self._grants.check)
         if self.leadership is not None:
             self.metrics.register(self.leadership.elector.collect)
             self.probes.live.add("leader-election", self.leadership.elector.health)
@@ -170,6 +176,8 @@ class Manager:
         self._everywhere.begin()
         self.informers.start()
         self._binder.start()
+        if self._grants is not None:
+            self._grants.start()
         if self.leadership is not None:
             self.leadership.start()
 
@@ -189,6 +197,7 @@ class Manager:
         lost = code is ExitCode.LEASE_LOST
         patience = CLOSE_TIMEOUT if not lost else LOST_CLOSE_TIMEOUT if finished else 0.0
         bound = self._binder.join(patience)
+        asked = self._grants is None or self._grants.join(patience)
         cached = self.informers.stop(patience)
         if cached:
             for work in works:
@@ -198,7 +207,7 @@ class Manager:
             _log.critical("the loop of asynchronous reconcilers does not end: something in it blocks")
             code = code if lost else ExitCode.STUCK
         if self.leadership is not None:
-            self.leadership.stop(release=finished and bound and cached and looped and not lost, timeout=patience)
+            self.leadership.stop(release=finished and bound and asked and cached and looped and not lost, timeout=patience)
         self._everywhere.close(patience)  # writes the Events of what is not fenced, the end of the leadership among them
         _log.info("stopped")
         return code
@@ -260,6 +269,7 @@ class Manager:
         dead += [f"informer {name}" for name in self.informers.dead()]
         dead += ["events" for work in self.works if work.recorder.dead()]
         dead += ["reconcile-loop"] if self._loop.dead() else []
+        dead += self._grants.dead() if self._grants is not None else []
         return [*dead, *self._binder.dead()]
 
     def _troubles(self) -> list[Complaint]:
@@ -273,6 +283,12 @@ class Manager:
         if self.leadership is not None and self.leadership.problem:
             troubles.append(Complaint("leader election", self.leadership.problem, told=True))
         return troubles
+
+    def _imperfections(self) -> Iterator[Complaint]:
+        for runnable in self.runnables:
+            yield from (Complaint(what, text) for what, text in runnable.overdue().items())
+        if self._grants is not None and self._grants.problem:
+            yield Complaint("permissions", self._grants.problem, over="all permissions are granted")
 
     # ------------------------------------------------------------------ running
 
@@ -290,7 +306,7 @@ class Manager:
             if self._binder.fatal is not None:
                 break
             self._complaints.hear(self._troubles())
-            self._overruns.hear(Complaint(what, text) for runnable in self.runnables for what, text in runnable.overdue().items())
+            self._warnings.hear(self._imperfections())
             now, started = self._clock.monotonic(), self.started()
             if starting and started:
                 starting = False

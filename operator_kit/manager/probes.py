@@ -13,6 +13,7 @@ Ready (`/readyz`): it can do its work, or take it over at once; a standby is as 
     shutdown     it is not stopping
     kinds        every kind that is reconciled, owned or watched is served and was found
     caches       every cache is synced, and none has been blind for longer than `BLIND_AFTER`
+    …            `permissions`, where who runs the manager asks for them: nothing that is needed is missing
     …            `leader-election`, where there is one: whether the lease can be had at all, not who has it
 
 Blind is a cache that was synced and cannot be kept up, be it that a permission was taken away, a definition removed, or the API

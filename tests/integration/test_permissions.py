@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from operator_kit.api import Client
 from operator_kit.cache import ReflectorSettings
 from operator_kit.cli import main
 from operator_kit.codec import clone
-from operator_kit.generate import check
+from operator_kit.generate import check, ungranted
 from operator_kit.manager import load_targets
 from operator_kit.objects import Object, Resource
 from operator_kit.permissions import PolicyRule
@@ -25,7 +28,7 @@ from operator_kit.settings import load
 from operator_kit.testing.assertions import assert_condition, assert_event
 from operator_kit.testing.cluster import Cluster
 from operator_kit.testing.running import RunningOperator
-from tests.processes import ROOT, eventually
+from tests.processes import ROOT, eventually, free_port, operator_kit
 
 EXAMPLE = str(ROOT / "examples" / "website.py")
 CRD = ROOT / "examples" / "website" / "crd.yaml"
@@ -50,8 +53,8 @@ class Guarded:
         cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "website"}})
         asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
         made = cluster.client.create(ACCOUNTS, asked, namespace="default", name="website", subresource="token")
-        self._kubeconfig = sandbox.kubeconfig()
-        self._kubeconfig["users"][0]["user"] = {"token": made["status"]["token"]}
+        self.kubeconfig = sandbox.kubeconfig()
+        self.kubeconfig["users"][0]["user"] = {"token": made["status"]["token"]}
         self._record()
 
     def _record(self) -> None:
@@ -71,7 +74,7 @@ class Guarded:
         guard.decide = recorded  # type: ignore[method-assign]
 
     def client(self) -> Client:
-        return Client.from_kubeconfig_dict(self._kubeconfig)
+        return Client.from_kubeconfig_dict(self.kubeconfig)
 
     @contextmanager
     def operator(self, **settings: Any) -> Iterator[RunningOperator]:
@@ -95,6 +98,18 @@ class Guarded:
 @pytest.fixture
 def guarded(sandbox: Sandbox, cluster: Cluster) -> Guarded:
     return Guarded(sandbox, cluster)
+
+
+def probe(address: str) -> tuple[int, str]:
+    """What /readyz answers; 0 while nobody does."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/readyz?verbose", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
 
 
 def printed(*arguments: str) -> list[Object]:
@@ -195,6 +210,7 @@ def test_every_single_permission_that_is_taken_away_is_named_by_check(guarded: G
     client = guarded.client()
     try:
         assert check(registry, client, namespaces=arguments[1:]).ok
+        assert ungranted(registry, client, namespaces=arguments[1:]) == ""
         for less, group, resource, verb in without(roles):
             guarded.cluster.load(less)
             report = check(registry, client, namespaces=arguments[1:])
@@ -202,7 +218,11 @@ def test_every_single_permission_that_is_taken_away_is_named_by_check(guarded: G
             assert [(each.namespace, each.group, each.resource, each.verb) for each in report.refused] == [
                 (namespace, group, resource, verb)
             ]
-            assert report.missing_rules == {namespace: [PolicyRule((group,), (resource,), (verb,))]}
+            rule = PolicyRule((group,), (resource,), (verb,))
+            assert report.missing_rules == {namespace: [rule]}
+            told = ungranted(registry, client, namespaces=arguments[1:])  # what /readyz says
+            assert told.startswith(f"not allowed to {verb} {report.refused[0].target}; add to a ")
+            assert told.endswith(f": {rule}")
             guarded.cluster.load(
                 next(role for role in roles if role["metadata"] == less["metadata"] and role["kind"] == less["kind"])
             )
@@ -228,6 +248,27 @@ def test_the_printed_roles_are_enough_where_the_permissions_of_owner_references_
         cluster.wait("v1/ConfigMap", "blog-html", lambda obj: obj["metadata"]["ownerReferences"][0]["blockOwnerDeletion"])
         cluster.wait("v1/Service", "blog", lambda obj: obj["metadata"]["ownerReferences"][0]["controller"])
         cluster.wait("Website", "blog", lambda obj: assert_condition(obj, "Available", True))
+
+
+def test_a_write_that_is_not_granted_makes_it_unready_with_the_rule_before_it_is_due(guarded: Guarded, tmp_path: Path) -> None:
+    """There is nothing to reconcile, so nothing is refused."""
+    roles = printed()
+    guarded.cluster.load(*roles)
+    (less,) = [role for role, _, resource, verb in without(roles) if (resource, verb) == ("services", "delete")]
+    guarded.cluster.load(less)
+    kubeconfig, address = tmp_path / "kubeconfig", f"127.0.0.1:{free_port()}"
+    kubeconfig.write_text(yaml.safe_dump(guarded.kubeconfig), "utf-8")
+    election = ("--leader-elect", "--leader-election-id", "website")
+    arguments = ("run", "--kubeconfig", str(kubeconfig), *election, "--health-probe-bind-address", address, EXAMPLE)
+    with operator_kit(*arguments, log=tmp_path / "log") as process:
+        missing = f"not allowed to delete services; add to a ClusterRole: {PolicyRule(('',), ('services',), ('delete',))}"
+        eventually(lambda: f"[-]permissions failed: {missing}" in probe(address)[1], "it is named", timeout=60)
+        assert probe(address)[0] == 500
+        eventually(lambda: missing in process.output(), "it is logged")
+        guarded.cluster.load(*roles)
+        eventually(lambda: probe(address)[0] == 200, "it is ready", timeout=60)
+        eventually(lambda: "all permissions are granted, after" in process.output(), "it is logged that it is over")
+        assert process.stop() == 0
 
 
 @pytest.mark.parametrize("verb", ["list", "watch"])
