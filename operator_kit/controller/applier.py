@@ -24,7 +24,7 @@ from operator_kit.controller.children import (
     show_path,
     with_hash,
 )
-from operator_kit.controller.loops import LONGEST_DELAY, UpdateLoops, Wish, holders
+from operator_kit.controller.loops import LONGEST_DELAY, UpdateLoops, Wish, holders, update_loops
 from operator_kit.controller.ownership import Marks, annotation_of, check_adoption, claim
 from operator_kit.errors import NotFound, OperatorKitError, UsageError
 from operator_kit.objects import (
@@ -104,11 +104,7 @@ class Applier:
         self._recorder = recorder
         self._controller = marks.manager.rpartition("/")[2]
         self._loops = UpdateLoops(clock)
-        self._counted = metrics.counter(
-            "operator_kit_update_loops_total",
-            "Children that were found to be changed back again and again",
-            ("controller", "resource"),
-        )
+        self._counted = update_loops(metrics)
         self._lock = threading.Lock()
         # Under the lock; to the hash of what was desired, and of what the server made of it.
         self._settled: OrderedDict[tuple[Resource, str], tuple[str, str]] = OrderedDict()

@@ -26,16 +26,17 @@ from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.applier import Applier
 from operator_kit.controller.conclusion import Concluder
-from operator_kit.controller.echoes import Echoes, Wake
+from operator_kit.controller.echoes import LONGEST_DELAY, SELF_WOKEN, Echoes, Wake
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
 from operator_kit.controller.leavers import Leavers
 from operator_kit.controller.limits import Limits
 from operator_kit.controller.listers import Caches
+from operator_kit.controller.loops import update_loops
 from operator_kit.controller.options import name_of
 from operator_kit.controller.ownership import Marks
 from operator_kit.controller.progress import Progress
-from operator_kit.controller.run import Runner
+from operator_kit.controller.run import NOTHING, Finished, Runner
 from operator_kit.controller.run_metrics import RunMetrics
 from operator_kit.controller.running import RunningKey, RunningKeys
 from operator_kit.controller.scope import Scope, Write
@@ -296,7 +297,11 @@ class Controller:
                 self._reasons[wake.key] = wake.reason
             if wake.lost:
                 self._renew.add(wake.key)
-        self.queue.add(wake.key, priority=wake.priority, respect_backoff=wake.respect_backoff)
+        delay = self._echoes.delay(wake.key)
+        if delay:
+            self.queue.add_after(wake.key, delay, priority=wake.priority)
+        else:
+            self.queue.add(wake.key, priority=wake.priority, respect_backoff=wake.respect_backoff)
 
     def _own_handler(self) -> Any:
         source = own_source(self._enqueue, self.made.predicates, self.caches.own.resource)
@@ -345,17 +350,37 @@ class Controller:
             return
         if verdict is Verdict.LIVE:
             self._counts.reads_live()
-        known: Sequence[Write] = ()
-        self._echoes.begin(key)
+        finished = NOTHING
+        rounds = self._echoes.begin(key)
         try:
-            known = self._reconcile(key, live=verdict is Verdict.LIVE)
+            finished = self._reconcile(key, live=verdict is Verdict.LIVE)
+            if rounds == SELF_WOKEN and finished.writes:
+                self._tell_loop(key, finished.writes)
         finally:
-            due = self._echoes.end(key, known)
+            due = self._echoes.end(key, finished.known, finished.writes)
             if due is not None:
                 self._add(due)
 
-    def _reconcile(self, key: str, *, live: bool) -> Sequence[Write]:
-        """Run a key. Returns the versions of which it need not be told."""
+    def _tell_loop(self, key: str, writes: Sequence[Write]) -> None:
+        """Say that an object is reconciled again and again for what its own runs write."""
+        entry = self.caches.own.entry(key)
+        if entry is None:
+            return
+        written = " and ".join(dict.fromkeys(f"{write.resource.kind} {write.key}" for write in writes))
+        text = (
+            f"reconciled {SELF_WOKEN} times in a row for nothing but what it wrote itself: {written}, each time something else, "
+            f"such as a time or a random value. It runs for that once in {LONGEST_DELAY:g} s in the end; write the same each time"
+        )
+        own = self.caches.own.resource
+        update_loops(self._metrics).inc(self.name, own.group_resource)
+        _log.warning("%s: %s was %s", self.name, key, text)
+        obj = {"apiVersion": own.api_version, "kind": own.kind, **entry.decode()}
+        self._recorder.record(
+            obj, controller=finalizer_name(own, self.name), reason="UpdateLoop", note=f"It was {text}", warning=True
+        )
+
+    def _reconcile(self, key: str, *, live: bool) -> Finished:
+        """Run a key."""
         runner, gate = self._runner, self._gate
         assert runner is not None
         assert gate is not None
@@ -371,7 +396,7 @@ class Controller:
             gate.forget(key)
             if self._leavers is not None:
                 self._leavers.look(key)
-            return ()
+            return NOTHING
         kind = self.caches.own.resource
         obj = entry.decode()
         obj.setdefault("apiVersion", kind.api_version)
@@ -404,7 +429,7 @@ class Controller:
             self._renewed(key)
         self._counts.count(finished.decision, seconds, timeout=self.timeout)
         self._concluder.conclude(key, entry, finished.decision, seconds, log)
-        return finished.known
+        return finished
 
     def _renewed(self, key: str) -> None:
         """The loss of a child was looked into, with success. One that came during the run is held, and not forgotten with it."""

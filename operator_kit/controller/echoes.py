@@ -10,6 +10,10 @@ wakes nobody, only where that is certain:
 Versions are compared exactly, never times: a change by anybody else has another version and wakes the key, and so does a
 deletion. What arrives while the key runs is held until the run's writes are known; it could not have run earlier anyway. A resync
 is no echo of anything, and neither is what a list finds changed in the object itself.
+
+What is no echo may still be nothing but a key's own write, for which it runs because it looked at that kind as well. A function
+that writes something else each time (a time, a random value) would run like that for ever. So runs in a row that nothing else led
+to are counted; from the twentieth on the next is put off, for a second, two, four, down to once in a minute.
 """
 
 from __future__ import annotations
@@ -22,7 +26,12 @@ from typing import NamedTuple, TypeAlias
 from operator_kit.controller.scope import Write
 from operator_kit.objects import Resource
 
-__all__ = ["Echoes", "Wake"]
+__all__ = ["LONGEST_DELAY", "SELF_WOKEN", "Echoes", "Wake"]
+
+SELF_WOKEN = 20
+"""How often in a row a key must run because of nothing but what its last run wrote, to count as a loop."""
+FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
+"""Seconds between runs in such a loop: the first, doubled with each to the longest."""
 
 HELD = 1000
 """Of how many objects the last change is held while a key runs; that of any more is taken for no echo, which costs a run."""
@@ -56,6 +65,23 @@ class _Held:
 
     changes: dict[_Target, Wake] = field(default_factory=dict)
     certain: Wake | None = None
+    rounds: int = 0  # runs in a row, this one included, that came of nothing but what the one before wrote
+
+
+@dataclass(slots=True)
+class _Last:
+    """What a key's last run wrote, and what has come since."""
+
+    written: tuple[Write, ...]
+    rounds: int
+    own: bool = False  # what it wrote has come back, and is no echo
+    other: bool = False  # something else has come
+
+    def notice(self, wake: Wake) -> None:
+        if wake.seen in self.written:
+            self.own = True
+        else:
+            self.other = True
 
 
 class Echoes:
@@ -65,19 +91,29 @@ class Echoes:
         self._lock = threading.Lock()
         self._running: dict[str, _Held] = {}  # under the lock
         self._known: dict[str, dict[_Target, tuple[str, str]]] = {}  # under the lock; uid and version, not seen yet
+        self._last: dict[str, _Last] = {}  # under the lock; of keys whose last run wrote something
 
-    def begin(self, key: str) -> None:
-        """The key is about to run: to be called before it looks at the cache."""
+    def begin(self, key: str) -> int:
+        """The key is about to run: to be called before it looks at the cache.
+
+        Returns how many runs in a row, this one included, came of nothing but what the one before wrote; 0 if this one did not.
+        """
         with self._lock:
-            self._running[key] = _Held()
+            last = self._last.pop(key, None)
+            rounds, one_more = 0, last is not None and last.own and not last.other
+            if last is not None and (one_more or last.rounds >= SELF_WOKEN):  # in a loop it stays until it writes nothing more
+                rounds = last.rounds + one_more
+            self._running[key] = _Held(rounds=rounds)
             self._known.pop(key, None)
+        return rounds if one_more else 0
 
-    def end(self, key: str, known: Iterable[Write]) -> Wake | None:
+    def end(self, key: str, known: Iterable[Write], written: Iterable[Write] = ()) -> Wake | None:
         """The key has run.
 
         Args:
             key: the key.
             known: the versions of which it need not be told.
+            written: all that it wrote.
 
         Returns:
             What must wake it, of all that came meanwhile.
@@ -85,14 +121,20 @@ class Echoes:
         versions = {(write.resource, write.key): (write.uid, write.version) for write in known}
         with self._lock:
             held = self._running.pop(key, None) or _Held()
+            last = _Last(tuple(written), held.rounds)
             due = held.certain
+            if due is not None:
+                last.notice(due)
             for target, wake in held.changes.items():
                 if wake.seen is not None and versions.get(target) == (wake.seen.uid, wake.seen.version):
                     del versions[target]
                 else:
                     due = _stronger(due, wake)
+                    last.notice(wake)
             if versions:
                 self._known[key] = versions
+            if last.written:
+                self._last[key] = last
         return due
 
     def take(self, wake: Wake) -> bool:
@@ -109,11 +151,24 @@ class Echoes:
                 return True
             versions = self._known.get(wake.key)
             if seen is None or versions is None or versions.get((seen.resource, seen.key)) != (seen.uid, seen.version):
+                last = self._last.get(wake.key)
+                if last is not None:
+                    last.notice(wake)
                 return False
             del versions[seen.resource, seen.key]
             if not versions:
                 del self._known[wake.key]
             return True
+
+    def delay(self, key: str) -> float:
+        """Seconds by which the key's next run is put off, as things are: it would be one more round of a loop."""
+        if key not in self._last:  # most have not written: no lock for those
+            return 0.0
+        with self._lock:
+            last = self._last.get(key)
+            if last is None or last.other or last.rounds < SELF_WOKEN:
+                return 0.0
+            return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(last.rounds - SELF_WOKEN, 10))
 
     def __len__(self) -> int:
         return len(self._known)

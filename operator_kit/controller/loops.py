@@ -13,13 +13,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from operator_kit.clock import Clock
 from operator_kit.controller.children import Path
 from operator_kit.objects import Object, Resource, metadata_of
 
-__all__ = ["FIRST_DELAY", "LONGEST_DELAY", "REPAIRS", "WINDOW", "UpdateLoops", "Wish", "holders"]
+if TYPE_CHECKING:
+    from operator_kit.observe.metrics import Counter
+    from operator_kit.observe.metrics import Registry as Metrics
+
+__all__ = ["FIRST_DELAY", "LONGEST_DELAY", "REPAIRS", "WINDOW", "UpdateLoops", "Wish", "holders", "update_loops"]
 
 REPAIRS = 5
 """How often a child must be applied with the same content, within the window, to count as a loop."""
@@ -109,6 +113,15 @@ class UpdateLoops:
 
     def __len__(self) -> int:
         return len(self._repairs)
+
+
+def update_loops(metrics: Metrics) -> Counter:
+    """The sink that counts the loops that were told."""
+    return metrics.counter(
+        "operator_kit_update_loops_total",
+        "Children that were found to be changed back again and again, and objects that run again and again for their own writes",
+        ("controller", "resource"),
+    )
 
 
 def holders(obj: Mapping[str, Any], path: Path, *, besides: str) -> list[str]:

@@ -47,7 +47,7 @@ from operator_kit.errors import (
 from operator_kit.objects import Object, is_deleting, name_of, namespace_of, resource_version_of, uid_of
 from operator_kit.observe.logging import BoundLogger
 
-__all__ = ["Finished", "Runner"]
+__all__ = ["NOTHING", "Finished", "Runner"]
 
 STATUS_TIMEOUT = 10.0
 
@@ -61,6 +61,10 @@ class Finished:
     decision: Decision
     writes: tuple[Write, ...] = ()
     known: tuple[Write, ...] = ()
+
+
+NOTHING = Finished(decide())
+"""What a key comes to that has no object any more."""
 
 
 @dataclass(slots=True)

@@ -7,9 +7,11 @@ import pytest
 from operator_kit import Context
 from operator_kit.clock import FakeClock
 from operator_kit.controller.children import first_difference, projection
+from operator_kit.controller.echoes import SELF_WOKEN
 from operator_kit.controller.loops import FIRST_DELAY, LONGEST_DELAY, REPAIRS, WINDOW, UpdateLoops, Wish, holders
 from operator_kit.errors import PermanentError
 from operator_kit.objects import Object
+from operator_kit.predicates import anything
 from operator_kit.testing import Cluster, OperatorWrites, RunningOperator, StartOperator, assert_event, assert_object
 from tests.controller.fakes import CONFIG_MAP
 from tests.controller.teams import config_map, crd, team, teams
@@ -193,6 +195,50 @@ def test_two_objects_of_one_controller_that_want_different_content_of_one_child(
     assert any("data.of is changed back again and again, by this controller for Team default/red." in line for line in said)
     for owner in made:
         world.wait_event(owner, reason="UpdateLoop", type_="Warning", message="this controller")
+
+
+@pytest.mark.parametrize("what", ["child", "status"])
+def test_a_function_that_writes_something_else_each_time_and_looks_at_it(
+    world: Cluster, operator: StartOperator, fake_clock: FakeClock, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    runs: list[int] = []
+
+    def function(obj: Object, ctx: Context) -> None:
+        runs.append(len(runs))
+        if what == "child":
+            ctx.get_or_none("v1/ConfigMap", "a")
+            ctx.apply(config_map("a", data={"made": f"at {len(runs)} o'clock"}))
+        else:
+            ctx.patch_status({"runs": len(runs)})
+
+    def told() -> list[str]:
+        return [record.message for record in caplog.records if "for nothing but what it wrote itself" in record.message]
+
+    made = world.create(team())
+    running = operator(teams(function, owns=["v1/ConfigMap"], predicates=anything), clock=fake_clock).settle()
+    assert len(runs) == SELF_WOKEN + 1
+    written = "ConfigMap default/a" if what == "child" else "Team default/red"
+    assert len(told()) == 1
+    assert told()[0].startswith(
+        f"team: default/red was reconciled {SELF_WOKEN} times in a row for nothing but what it wrote itself: "
+    )
+    assert f": {written}, each time something else" in told()[0]
+    world.wait_event(made, reason="UpdateLoop", type_="Warning", message=written)
+    families = {family.name: family for family in running.manager.metrics.collect()}
+    assert families["operator_kit_update_loops_total"].samples == [(("team", "teams.example.com"), 1)]
+
+    running.settle()
+    assert len(runs) == SELF_WOKEN + 1
+    fake_clock.advance(FIRST_DELAY)
+    running.settle()
+    assert len(runs) == SELF_WOKEN + 2
+    world.patch("Team", "red", {"spec": {"other": "thing"}})  # what others change is as urgent as ever
+    running.settle()
+    assert len(runs) == SELF_WOKEN + 3
+    fake_clock.advance(2 * FIRST_DELAY)
+    running.settle()
+    assert len(runs) == SELF_WOKEN + 4
+    assert len(told()) == 1
 
 
 def test_a_loop_is_never_given_up_even_where_the_run_is(world: Cluster, operator: StartOperator, fake_clock: FakeClock) -> None:
