@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from operator_kit.controller import (
         AsyncContext,
         AsyncTaskContext,
+        Cached,
         Context,
         Registry,
         Result,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncContext",
     "AsyncTaskContext",
+    "Cached",
     "Context",
     "PermanentError",
     "Registry",
@@ -46,7 +48,7 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(
-        ("AsyncContext", "AsyncTaskContext", "Context", "Registry", "Result", "TaskContext"), "operator_kit.controller"
+        ("AsyncContext", "AsyncTaskContext", "Cached", "Context", "Registry", "Result", "TaskContext"), "operator_kit.controller"
     ),
     **dict.fromkeys(("every", "index", "on_shutdown", "on_startup", "reconciler"), "operator_kit.controller"),
     **dict.fromkeys(("PermanentError", "TemporaryError"), "operator_kit.errors"),

@@ -1,6 +1,7 @@
 """What an author writes and what runs it: registry, sources and predicates, workers, Context, outcome."""
 
 from operator_kit.controller.async_context import AsyncContext
+from operator_kit.controller.cached import Cached
 from operator_kit.controller.context import Context
 from operator_kit.controller.controller import Controller
 from operator_kit.controller.events import EventRecorder
@@ -26,6 +27,7 @@ from operator_kit.controller.tasks import Runnable, TaskRunner
 __all__ = [
     "AsyncContext",
     "AsyncTaskContext",
+    "Cached",
     "Caches",
     "Context",
     "Controller",

@@ -224,7 +224,7 @@ class Applier:
         namespace, _, name = key.rpartition("/")
         if lister is not None and lister.covers(namespace):
             held = lister.get(key)
-            whole = not lister.metadata_only if held is not None else not lister.leaves_out(body)
+            whole = not lister.partial if held is not None else not lister.leaves_out(body)
             if whole:
                 return held
         try:

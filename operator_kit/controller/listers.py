@@ -3,7 +3,7 @@ were one.
 
 `Caches.bind` resolves the kinds that are named, and takes the informers it needs from the shared set; `release` gives
 them back. A Secret that is owned or watched is cached by its metadata only, unless `reads` asks for it: secrets of a whole
-cluster have no business in a process's memory.
+cluster have no business in a process's memory. Of other kinds the author says how little is enough (`cached.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from operator_kit.codec import clone
+from operator_kit.controller.cached import Cached
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.ownership import Marks, owner_value
 from operator_kit.controller.registered import Reconciler
@@ -33,6 +34,7 @@ Entries: TypeAlias = "list[Entry]"
 
 __all__ = ["Caches", "Lister", "Objects"]
 
+WHOLE = Cached()
 _log = logging.getLogger("operator_kit.controller")
 
 
@@ -42,15 +44,18 @@ class Lister:
     Attributes:
         resource: the kind.
         metadata_only: whether the caches hold metadata alone.
+        partial: whether they hold less than the whole of an object: metadata alone, or what a transform leaves.
         labelled: the index by the label that names the owner; empty where the kind has no children by label.
         selector: the labels that an object must have to be in the caches; empty for all.
     """
 
     def __init__(
-        self, resource: Resource, informers: Mapping[str, Informer], *, metadata_only: bool = False, selector: str = ""
+        self, resource: Resource, informers: Mapping[str, Informer], cached: Cached = WHOLE, *, selector: str = ""
     ) -> None:
         self.resource = resource
-        self.metadata_only = metadata_only
+        self.metadata_only = cached.metadata_only
+        self.partial = cached.metadata_only or cached.transform is not None
+        self._narrow = cached.narrow
         self.selector = selector
         self._selector = LabelSelector.parse(selector)
         self.labelled = ""
@@ -67,8 +72,8 @@ class Lister:
         return tuple(self._informers)
 
     def covers(self, namespace: str) -> bool:
-        """Whether objects of this namespace are in the caches."""
-        return "" in self._informers or namespace in self._informers
+        """Whether the objects of this namespace are in the caches, every one that the reconciler may see."""
+        return not self._narrow and ("" in self._informers or namespace in self._informers)
 
     def leaves_out(self, obj: Mapping[str, Any]) -> bool:
         """Whether its labels keep an object out of the caches."""
@@ -148,6 +153,18 @@ def check_kinds(made: Reconciler | Task, resolved: Mapping[str, Resource]) -> No
     if not isinstance(made, Reconciler):
         return
     own = resolved.get(made.kind)
+    children = [resolved.get(child) for child in (*made.owns, *made.owns_by_label)]
+    for name, cached in made.cache.items():
+        said = resolved.get(name)
+        if said is not None and said == own:
+            raise UsageError(
+                f"{made.name}: cache= is for what it watches or reads, and {name} is what it reconciles; use selector="
+            )
+        if said is not None and said in children and (cached.narrow or cached.transform is not None):
+            raise UsageError(
+                f"{made.name} owns {name}: whether children are as desired is told by all of them and the whole of each; "
+                "of Cached(…) only metadata_only is for them"
+            )
     for child in made.owns:
         if own is not None and own.namespaced and child in resolved and not resolved[child].namespaced:
             raise UsageError(
@@ -160,6 +177,7 @@ class Caches:
     """The declared kinds of one reconciler or task, bound to the API server.
 
     Attributes:
+        namespaces: the only ones that are read; empty for all.
         own: the lister of the reconciled kind. Only after `bind`, and not for a task.
         owned: the listers of the kinds of children. Only after `bind`.
     """
@@ -168,7 +186,7 @@ class Caches:
         self._made = made
         self._client = client
         self._informers = informers
-        self._namespaces = tuple(namespaces)
+        self.namespaces = tuple(namespaces)
         self._acquired: list[Informer] = []
         self._registrations: list[Registration] = []
         self._by_kind: dict[tuple[str, str], Lister] = {}
@@ -203,12 +221,16 @@ class Caches:
         own = resolved[made.kind] if isinstance(made, Reconciler) else None
         reads = {(resource.group, resource.kind) for name, resource in resolved.items() if resource == own or name in made.reads}
         check_kinds(made, resolved)
+        little = made.cache if isinstance(made, Reconciler) else {}
+        said = {(resolved[name].group, resolved[name].kind): cached for name, cached in little.items()}
         for name, resource in resolved.items():
             identity = (resource.group, resource.kind)
             if identity not in self._by_kind:
-                metadata_only = identity == ("", "Secret") and identity not in reads
-                selector = made.selector if isinstance(made, Reconciler) and resource == own else ""
-                self._by_kind[identity] = self._acquire(resource, selector, metadata_only=metadata_only)
+                cached = said.get(identity, WHOLE)
+                if identity == ("", "Secret") and identity not in reads:
+                    cached = replace(cached, metadata_only=True)
+                selector = made.selector if isinstance(made, Reconciler) and resource == own else cached.selector
+                self._by_kind[identity] = self._acquire(resource, selector, cached)
             elif self._by_kind[identity].resource.version != resource.version:
                 raise UsageError(f"{made.name} names {resource.kind} in two versions; write the same one everywhere")
             self._by_name[name] = self._by_kind[identity].resource
@@ -264,16 +286,21 @@ class Caches:
         # Informers are shared: two controllers may both have an index of this name.
         return f"{self._made.name}/{index}"
 
-    def _acquire(self, resource: Resource, selector: str, *, metadata_only: bool) -> Lister:
-        namespaces: Iterable[str] = self._namespaces if self._namespaces and resource.namespaced else ("",)
+    def _acquire(self, resource: Resource, selector: str, cached: Cached) -> Lister:
+        namespaces: Iterable[str] = self.namespaces if self.namespaces and resource.namespaced else ("",)
         held: dict[str, Informer] = {}
         for namespace in namespaces:
             informer = self._informers.acquire(
-                resource, namespace=namespace or None, label_selector=selector, metadata_only=metadata_only
+                resource,
+                namespace=namespace or None,
+                label_selector=selector,
+                field_selector=cached.fields,
+                metadata_only=cached.metadata_only,
+                transform=cached.transform,
             )
             self._acquired.append(informer)
             held[namespace] = informer
-        return Lister(resource, held, metadata_only=metadata_only, selector=selector)
+        return Lister(resource, held, cached, selector=selector)
 
     def detach(self) -> None:
         """Take the handlers back. The caches go on."""

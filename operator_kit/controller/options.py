@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
+from operator_kit.controller.cached import Cached, checked_cache
 from operator_kit.controller.outcome import Duration
 from operator_kit.errors import RegistrationError
 from operator_kit.objects import Object
@@ -51,6 +52,7 @@ class Options(TypedDict, total=False):
     owns_by_label: Iterable[str]
     watches: Mapping[str, Mapper] | None
     reads: Iterable[str]
+    cache: Mapping[str, Cached] | None
     name: str
     workers: int | None
     timeout: Duration | None
@@ -228,6 +230,7 @@ RECONCILER: dict[str, tuple[Any, _Check]] = {
     "owns_by_label": ((), _kinds),
     "watches": (None, _watches),
     "reads": ((), _kinds),
+    "cache": (None, checked_cache),
     "name": ("", _name),
     "workers": (None, _workers),
     "timeout": (None, _duration),

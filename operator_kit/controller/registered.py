@@ -15,6 +15,7 @@ from operator_kit.settings import suggest
 
 if TYPE_CHECKING:
     from operator_kit.controller.async_context import AsyncContext
+    from operator_kit.controller.cached import Cached
     from operator_kit.controller.context import Context
     from operator_kit.controller.task_context import AsyncTaskContext, TaskContext
     from operator_kit.permissions import Permission, PolicyRule
@@ -61,6 +62,7 @@ class Reconciler:
         owns_by_label: kinds of children that no owner reference reaches, in other namespaces or cluster-scoped.
         watches: other kinds, with the function that maps an object of theirs to keys of ours.
         reads: kinds that are cached for reading only.
+        cache: how little of some kinds is cached.
         workers: reconciles at once, or None for the operator's setting.
         timeout: seconds one reconcile may take, or None for the operator's setting.
         backoff: first and longest delay in seconds, or None for the operator's settings.
@@ -97,6 +99,7 @@ class Reconciler:
         self.owns_by_label: tuple[str, ...] = options["owns_by_label"]
         self.watches: dict[str, Mapper] = options["watches"]
         self.reads: tuple[str, ...] = options["reads"]
+        self.cache: dict[str, Cached] = options["cache"]
         self.workers: int | None = options["workers"]
         self.timeout: float | None = options["timeout"]
         self.backoff: tuple[float, float] | None = options["backoff"]

@@ -32,6 +32,7 @@ from operator_kit.permissions import Permission, PolicyRule, declared
 __all__ = ["Registry", "collect", "default_registry", "every", "index", "on_shutdown", "on_startup", "reconciler"]
 
 _T = TypeVar("_T")
+_CACHED_BY = ("owns", "owns_by_label", "watches", "reads")
 
 
 class Registry:
@@ -70,6 +71,8 @@ class Registry:
                 belong by label. It turns the finalizer on: when the object is deleted, these children are deleted with it.
             watches: other kinds, each with a function from an object of it to the keys that must run.
             reads: kinds that are cached so that `ctx` can read them, and lead to no run.
+            cache: how little of a kind that is watched or read is cached, such as `{"v1/Pod": Cached(metadata_only=True)}`; of an
+                owned kind no more can be left out than all but its metadata.
             name: of the controller; the kind in lower case by default. Two reconcilers of one kind need names.
             workers: how many objects are reconciled at once; `--workers` unless given.
             timeout: limit of one reconcile, 0 for none; `--reconcile-timeout` unless given.
@@ -98,6 +101,9 @@ class Registry:
             raise RegistrationError(f"{place}: @reconciler: {exc}") from None
         short = name.rpartition("/")[2].partition(".")[0].lower()
         values = checked(f"@reconciler({name!r}", place, {**options, "name": options.get("name") or short}, RECONCILER)
+        strange = next((kind for kind in values["cache"] if not any(kind in values[each] for each in _CACHED_BY)), None)
+        if strange is not None:
+            raise RegistrationError(f"{place}: @reconciler({name!r}, cache=…): {strange} is in none of {', '.join(_CACHED_BY)}")
 
         def register(function: Function[Any]) -> Reconciler:
             made = Reconciler(function, name, place, values, model=model, shared_indexes=self._indexes)

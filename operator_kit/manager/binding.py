@@ -1,7 +1,8 @@
 """Finding the kinds that are declared, on a thread of its own: discovery may block, and must not hold up anything else.
 
 A kind that is not installed (yet), and an API server that does not answer, are waited for. What waiting does not mend, such as a
-kind that can mean several, is `fatal`.
+kind that can mean several, is `fatal`. A namespace that is to be watched and does not exist is only told of: its
+caches are empty, and fill once it is there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from operator_kit.clock import Clock
 from operator_kit.controller import Caches, Reconciler, Task
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.errors import ApiError, Cancelled, ConnectionFailed, DeadlineExceeded, KindNotFound, UsageError
+from operator_kit.manager.namespaces import LOOK_AGAIN, Namespaces
 from operator_kit.threads import has_ended
 
 __all__ = ["Binder", "Binding"]
@@ -46,7 +48,7 @@ class Binding:
 
 
 class Binder:
-    """Owns the thread `binder`, which ends when all have found their kinds.
+    """Owns the thread `binder`, which ends when all have found their kinds, and every namespace is there.
 
     Args:
         bindings: what to bind.
@@ -67,6 +69,7 @@ class Binder:
         self._looked = False  # set once
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}  # under the lock; by name
+        self._namespaces = Namespaces(client, (name for each in bindings for name in each.caches.namespaces), stop)
         self._fatal: Exception | None = None  # under the lock
         self._thread = threading.Thread(target=self._run, name="binder", daemon=True)
 
@@ -106,6 +109,10 @@ class Binder:
         with self._lock:
             return dict(self._troubles)
 
+    def absent(self) -> tuple[str, ...]:
+        """The namespaces that are to be watched and do not exist."""
+        return self._namespaces.absent
+
     def _run(self) -> None:
         try:
             self._bind_in_turn()
@@ -113,6 +120,7 @@ class Binder:
             self._fail(exc)
 
     def _bind_in_turn(self) -> None:
+        look_at = self._clock.monotonic()
         while not self._stop.cancelled and self.fatal is None:
             now = self._clock.monotonic()
             left = [binding for binding in self._bindings if not binding.done]
@@ -120,7 +128,10 @@ class Binder:
                 if binding.next_try <= now and not self._stop.cancelled:
                     self._bind(binding)
             self._looked = True
-            waiting = [binding.next_try for binding in left if not binding.done]
+            if look_at <= self._clock.monotonic() and self.fatal is None:
+                self._namespaces.look()
+                look_at = self._clock.monotonic() + LOOK_AGAIN
+            waiting = [binding.next_try for binding in left if not binding.done] + [look_at] * bool(self._namespaces.unseen)
             if not waiting:
                 return
             self._stop.wait(max(0.05, min(waiting) - self._clock.monotonic()))

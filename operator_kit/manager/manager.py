@@ -280,6 +280,14 @@ class Manager:
             for status in self.informers.status()
             if status.problem
         ]
+        troubles += [
+            Complaint(
+                f"namespace {name}",
+                f"the namespace {name} does not exist: nothing in it is seen until it does",
+                over=f"the namespace {name} exists",
+            )
+            for name in self._binder.absent()
+        ]
         if self.leadership is not None and self.leadership.problem:
             troubles.append(Complaint("leader election", self.leadership.problem, told=True))
         return troubles

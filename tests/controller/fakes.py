@@ -287,7 +287,14 @@ class FakeInformers:
         self.all: list[FakeInformer] = []
 
     def acquire(
-        self, resource: Resource, *, namespace: str | None = None, label_selector: str = "", metadata_only: bool = False
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        transform: Any = None,
     ) -> Any:
         informer = FakeInformer(resource, namespace, metadata_only)
         self.all.append(informer)

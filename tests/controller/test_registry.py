@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from operator_kit.controller import Reconciler, Registry, collect, default_registry, reconciler
+from operator_kit.controller import Cached, Reconciler, Registry, collect, default_registry, reconciler
 from operator_kit.errors import RegistrationError
 from operator_kit.permissions import PolicyRule
 from operator_kit.predicates import generation_changed, label_changed
@@ -45,6 +45,9 @@ def test_an_unknown_option_is_refused_with_the_nearest_and_the_place() -> None:
         ({"reads": [7]}, r"7 is not a kind"),
         ({"watches": ["v1/Secret"]}, r"watches=…\): expected a mapping of kinds to functions"),
         ({"watches": {"v1/Secret": "x"}}, r"v1/Secret: 'x' is not a function"),
+        ({"cache": ["v1/Pod"]}, r"cache=…\): expected a mapping of kinds to Cached\(…\)"),
+        ({"cache": {"v1/Pod": "app=web"}}, r"cache=…\): expected a mapping of kinds to Cached\(…\)"),
+        ({"cache": {"v1/Pod": Cached()}}, r"cache=…\): v1/Pod is in none of owns, owns_by_label, watches, reads"),
         ({"workers": 0}, r"workers=…\): 0 is not a number of 1 or more"),
         ({"workers": True}, r"True is not a number"),
         ({"timeout": "soon"}, r"timeout=…\): 'soon' is not a duration"),
@@ -73,6 +76,21 @@ def test_every_option_is_checked_where_the_decorator_stands(options: dict[str, A
     with pytest.raises(RegistrationError, match=message) as caught:
         reconciler("Foo", **options)(nothing)
     assert "test_registry.py:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"selector": "a in (b"}, "unable to parse requirement"),
+        ({"selector": 7}, "selector: 7 is not text"),
+        ({"fields": None}, "fields: None is not text"),
+        ({"metadata_only": "yes"}, "metadata_only: 'yes' is not True or False"),
+        ({"transform": "cut"}, "transform: 'cut' is not a function"),
+    ],
+)
+def test_how_little_is_cached_is_checked_where_it_is_written(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Cached(**given)
 
 
 @pytest.mark.parametrize("kind", ["", "apps/v1", "/Foo", "Foo/", 7, None])

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from operator_kit.api import Client
-from operator_kit.controller import AsyncContext, AsyncTaskContext, Context, Registry, Result, TaskContext
-from operator_kit.errors import AmbiguousKind, PermanentError
+from operator_kit.api import Cancel, Client
+from operator_kit.controller import AsyncContext, AsyncTaskContext, Cached, Context, Registry, Result, TaskContext
+from operator_kit.errors import AmbiguousKind, PermanentError, UsageError
 from operator_kit.manager import ExitCode
+from operator_kit.manager.namespaces import Namespaces
 from operator_kit.objects import Object
 from tests.manager.conftest import Cluster, registry_of
 from tests.processes import eventually
@@ -197,6 +198,56 @@ def test_an_index_and_selectors_find_objects_in_the_cache(foos: Cluster) -> None
     assert found == [["one"], ["one"], ["one", "three"]]
 
 
+def test_a_kind_is_cached_as_little_as_its_author_says(foos: Cluster) -> None:
+    seen: dict[str, Any] = {}
+    registry = Registry()
+    cut: Any = lambda config: config.pop("data", None)  # noqa: E731  # the shortest transform there is
+    mine = Cached(selector="app=x", fields="metadata.name!=two", transform=cut)
+
+    def mapper(config: Object) -> list[str]:
+        seen.setdefault("mapped", []).append((config["metadata"]["name"], "data" in config))
+        return []
+
+    @registry.reconciler("Foo", name="narrow", watches={"v1/ConfigMap": mapper}, cache={"v1/ConfigMap": mine})
+    def narrow(obj: Object, ctx: Context) -> None:
+        seen["narrow"] = ctx.list("v1/ConfigMap")
+        config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"from": "narrow"}}
+        for _ in range(2):  # what the cache holds is too little to tell whether it would change anything
+            ctx.apply(config, owned=False)
+
+    @registry.reconciler("Foo", name="thin", reads=["v1/ConfigMap"], cache={"v1/ConfigMap": Cached(metadata_only=True)})
+    def thin(obj: Object, ctx: Context) -> None:
+        held = ctx._scope.caches.lister("v1/ConfigMap").get("default/two")
+        seen["thin"] = ("data" in (held or {}), ctx.get("v1/ConfigMap", "two")["data"])
+
+    for name, app in (("one", "x"), ("two", "x"), ("three", "y")):
+        foos.create(name, kind="v1/ConfigMap", data={"name": name}, metadata={"labels": {"app": app}})
+    make(foos, "a")
+    operator = foos.converge(registry)
+    assert [(item["metadata"]["name"], "data" in item) for item in seen["narrow"]] == [("one", False)]
+    assert set(seen["mapped"]) == {("one", False)}
+    assert seen["thin"] == (False, {"name": "two"})
+    assert (foos.get("v1/ConfigMap", "one") or {})["data"] == {"from": "narrow", "name": "one"}
+    assert operator.writes() == 1
+
+
+def test_what_a_reconciler_owns_is_cached_whole(foos: Cluster) -> None:
+    for cached, message in (
+        (Cached(selector="app=x"), "foo owns v1/ConfigMap: whether children are as desired is told by all of them"),
+        (Cached(transform=lambda obj: obj), "only metadata_only is for them"),
+    ):
+        operator = foos.start(registry_of(steady, owns=["v1/ConfigMap"], cache={"v1/ConfigMap": cached}))
+        with pytest.raises(UsageError, match=message):
+            operator.end()
+    operator = foos.start(registry_of(steady, reads=["Foo"], cache={"Foo": Cached(metadata_only=True)}))
+    with pytest.raises(UsageError, match=r"Foo is what it reconciles; use selector="):
+        operator.end()
+    make(foos, "a")
+    thin = foos.converge(registry_of(steady, owns=["v1/ConfigMap"], cache={"v1/ConfigMap": Cached(metadata_only=True)}))
+    assert size(foos, "a") == "1"
+    assert thin.writes() == 2  # the child, the status
+
+
 def test_only_the_namespaces_that_were_named_are_seen(foos: Cluster) -> None:
     make(foos, "a")
     foos.create("b", namespace="kube-system", spec={"size": 1})
@@ -258,6 +309,40 @@ def test_nothing_is_given_up_before_it_was_looked_for(cluster: Cluster, caplog: 
     operator = cluster.start(registry_of(steady), exit_when_idle=True, cache_sync_timeout=0.05)
     assert operator.end() is ExitCode.NOT_SYNCED
     assert "giving up after 50ms: foo waits: the API server has no kind Foo" in caplog.text
+
+
+def test_a_namespace_that_does_not_exist_is_told_of_until_it_does(
+    foos: Cluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operator_kit.manager.binding.LOOK_AGAIN", 0.1)
+    problem = "the namespace nowhere does not exist: nothing in it is seen until it does"
+    with caplog.at_level(logging.INFO):
+        operator = foos.start(registry_of(steady, owns=["v1/ConfigMap"]), namespace=("nowhere", "default"))
+        make(foos, "a")
+        eventually(lambda: size(foos, "a") == "1", "the child in the namespace that is there")
+        eventually(lambda: problem in caplog.text, "the warning")
+        assert operator.manager.problems() == [problem]
+        foos.client.create(foos.kind("v1/Namespace"), {"metadata": {"name": "nowhere"}})
+        foos.create("b", namespace="nowhere", spec={"size": 2})
+        eventually(lambda: foos.get("v1/ConfigMap", "b", "nowhere"), "the child in the namespace that came")
+        eventually(lambda: "the namespace nowhere exists, after" in caplog.text, "the end of it")
+    assert operator.manager.problems() == []
+
+
+def test_who_may_not_look_at_namespaces_is_not_told_of_any_and_refused_nothing(cluster: Cluster) -> None:
+    names = ("nowhere", "default")
+    refused = cluster.sandbox.faults.add(action="status", code=403, verb="get", resource="namespaces", user_agent="struck")
+    client = Client.from_kubeconfig_dict(cluster.sandbox.kubeconfig(), user_agent="struck")
+    namespaces = Namespaces(client, names, Cancel())
+    namespaces.look()  # it was told that it may: the server knows better
+    assert (namespaces.unseen, namespaces.absent, cluster.sandbox.faults.struck(refused)) == ({}, (), 2)
+    cluster.sandbox.faults.add(
+        action="status", code=500, verb="create", resource="selfsubjectaccessreviews.authorization.k8s.io", count=2
+    )
+    namespaces = Namespaces(client, names, Cancel())
+    namespaces.look()
+    assert (list(namespaces.unseen), namespaces.absent) == (list(names), ())
+    client.close()
 
 
 def test_a_kind_that_can_mean_several_ends_the_operator_with_the_candidates(cluster: Cluster) -> None:
