@@ -3,6 +3,7 @@
     List ──listed──> Watch ──closed in good order──> Watch (from the last version; no list)
      ^                 ├──version expired (410), versions went backwards, silent twice, time for a resync──> List
      │                 ├──throttled, refused, broken, silent, 5xx──> Pause ──> Watch (from the last version)
+     │                 ├──the same for five minutes, from a server that answers──> Pause ──> List
      │                 └──forbidden, not found, no use at all──> Pause ──> List
      └──────Pause <──any failure──┘
 
@@ -63,10 +64,12 @@ class Reflector:
         self._backwards_backoff = Backoff(clock, base=base, longest=longest, reset=reset)
         self._state: State = List()
         self._alive_at = clock.monotonic()
+        self._fed_at = self._alive_at  # when a list or a watch last told anything
         self._busy_since: float | None = None  # at objects that came; None: it waits for others
         self._hang: tuple[float, str] | None = None  # since when it hangs, and what was said of it
         self._resync_at = math.inf
         self._bookmarks: bool | None = None  # whether this server sends them; None: not known yet
+        self._unwatched = False  # whether it is a watch that failed, and none has worked since
         self._corrupt = 0  # corrupt streams since the last good event
         self._silences = 0  # silent watches since the server last said anything
         self._backwards: str | None = None  # the version of a list that was older than what was seen
@@ -218,7 +221,9 @@ class Reflector:
             self._doubt = False
             self._bookmarks = None if changed else False
         self._sign_of_life()
-        self._well()
+        self._fed_at = self._alive_at
+        if not self._unwatched:  # a list makes good what a watch missed, and no watch well that is refused time and again
+            self._well()
         self._resync_at = math.inf
         if self._settings.resync > 0:
             self._resync_at = self._clock.monotonic() + self._settings.resync * _jitter(0.9, 1.1)
@@ -282,7 +287,8 @@ class Reflector:
                 except WentBackwards as exc:
                     return self._went_backwards(str(exc))
                 self._busy_since = None
-                if taken and self.problem:
+                self._fed_at = now
+                if self.problem:
                     self._well()
                 if now >= self._resync_at:
                     break
@@ -303,6 +309,7 @@ class Reflector:
             self._trouble("short", f"the server closes the watch of {self.selection} at once")
             return Pause(self._backoff.next(), List("short"))
         self._count("closed")
+        self._well()
         return Pause(left, Watch()) if left > 0 else Watch()
 
     def _after(self, exc: OperatorKitError) -> State:
@@ -311,7 +318,9 @@ class Reflector:
         watching = isinstance(state, Watch)
         reason = reason_of(exc)
         self._count(reason)
-        again: List | Watch = Watch() if watching else List(reason)
+        # A watch that fails for long while lists may well work: then lists it is. Not for a server that is not there at all.
+        hungry = self._clock.monotonic() - self._fed_at > self._settings.starving and reason != "unreachable"
+        again: List | Watch = Watch() if watching and not hungry else List(reason)
         if isinstance(state, List) and self._streams(state) and reason not in _NOT_FOR_WANT_OF_STREAMING:
             # This server cannot stream a list, or not now. The next list tries it again.
             log.info("informer %s: no streaming list (%s); listing in pages", self.selection, exc)
@@ -319,6 +328,8 @@ class Reflector:
         if isinstance(exc, Gone):
             # What the stream would have told is in the list; no trouble unless it happens over and over.
             well = self._backoff.well
+            if not well:
+                self._trouble(reason, explain(exc, self.selection, self._client.origin))
             pause = self._backoff.next()
             return List(reason) if well and watching else Pause(pause, List(reason))
         self._trouble(reason, explain(exc, self.selection, self._client.origin))
@@ -340,7 +351,7 @@ class Reflector:
                 self._doubt = True  # a dead peer, or one that sends no bookmarks? A list will tell.
                 return Pause(pause, List(reason))
             return Pause(pause, again)
-        if isinstance(exc, ServerError) and not _version_too_large(exc):
+        if isinstance(exc, ServerError) and not _needs_list(exc):
             return Pause(max(pause, exc.retry_after or 0.0), again)
         return Pause(pause, List(reason))
 
@@ -421,6 +432,7 @@ class Reflector:
 
     def _trouble(self, reason: str, problem: str) -> None:
         self._fails(reason, problem)
+        self._unwatched = self._unwatched or isinstance(self._state, Watch)
         now = self._clock.monotonic()
         level = logging.DEBUG if now - self._logged.get(reason, -math.inf) < _REMIND_SECONDS else logging.WARNING
         if level == logging.WARNING:
@@ -434,13 +446,16 @@ class Reflector:
 
     def _opened(self) -> None:
         self._sign_of_life()
-        if self.problem_reason != "short":  # such a watch opens well too: its first event will show that it is one
+        if (
+            self.problem_reason != "short"
+        ):  # such a watch opens well too: what it says, or that it lasts, will show that it is one
             self._well()
 
     def _well(self) -> None:
         if self.problem:
             log.info("informer %s works again", self.selection)
         self.problem = self.problem_reason = ""
+        self._unwatched = False
 
     def __repr__(self) -> str:
         return f"<Reflector {self.selection} {self._state}{' ' + self.problem if self.problem else ''}>"
@@ -450,8 +465,14 @@ def _jitter(low: float, high: float) -> float:
     return random.uniform(low, high)  # noqa: S311  # it spreads load, it hides nothing
 
 
-def _version_too_large(exc: ServerError) -> bool:
-    """The server does not know our version yet, or no more: it was restored, or another one answers."""
-    return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in exc.causes) or (
-        "too large resource version" in exc.message.lower()
+def _needs_list(exc: ServerError) -> bool:
+    """Whether no watch from our version can go on.
+
+    The server does not know that version yet, or no more: it was restored, or another one answers. Or it cannot read from its
+    storage what would come next.
+    """
+    return (
+        exc.reason == "StorageReadError"
+        or any(cause.get("reason") == "ResourceVersionTooLarge" for cause in exc.causes)
+        or "too large resource version" in exc.message.lower()
     )

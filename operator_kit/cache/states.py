@@ -30,6 +30,7 @@ class ReflectorSettings:
         backoff_base: the first pause after a failure; doubles.
         backoff_max: the longest.
         backoff_reset: how long all must go well until the next pause is the first again.
+        starving: how long a watch may fail at a server that answers before lists are made in its place; so often, too.
         patience: how long a handler, or what the informer does with the objects that came, may take before it counts as hanging.
     """
 
@@ -46,6 +47,7 @@ class ReflectorSettings:
     backoff_base: float = 0.8
     backoff_max: float = 30.0
     backoff_reset: float = 120.0
+    starving: float = 300.0
     patience: float = 30.0
 
     def __post_init__(self) -> None:

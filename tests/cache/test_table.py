@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import re
 import threading
 from copy import deepcopy
@@ -69,6 +70,7 @@ def test_short_close_lists_and_pauses(world: World) -> None:
     restarts(informer, "short", 3)
     world.create("a")
     world.same(informer)
+    until(lambda: informer.status().problem == "", "the end of the problem")  # a bookmark is enough: it lasts
 
 
 def test_410_when_the_watch_is_opened_lists_at_once(world: World) -> None:
@@ -80,6 +82,18 @@ def test_410_when_the_watch_is_opened_lists_at_once(world: World) -> None:
     world.same(informer)
     assert informer.status().restarts == {"expired": 1}
     assert lists() == 2
+
+
+def test_410_time_and_again_is_a_problem_and_converges_by_lists(world: World) -> None:
+    fault = world.fault("status", verb="watch", code=410)
+    informer = world.informer()
+    world.synced(informer)
+    restarts(informer, "expired", 3)
+    world.create("a")
+    world.same(informer)
+    assert informer.status().problem_reason == "expired"
+    world.sandbox.faults.remove(fault)
+    until(lambda: informer.status().problem == "", "the end of the problem")
 
 
 def test_410_in_the_stream_lists_at_once(world: World) -> None:
@@ -128,6 +142,38 @@ def test_an_error_event_that_is_no_410_pauses_and_goes_on(world: World) -> None:
     world.same(informer)
     restarts(informer, "server-error", 2)
     assert lists() == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "options"), [("status", {"code": 500}), ("status", {"code": 429}), ("error", {"code": 500, "events": 0})]
+)
+def test_a_watch_that_fails_for_long_converges_by_lists(
+    world: World, action: str, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = world.fault(action, verb="watch", **options)
+    informer = world.informer(starving=0.3)
+    world.synced(informer)
+    restarts(informer, "throttled" if options["code"] == 429 else "server-error", 2)
+    with caplog.at_level(logging.INFO):
+        for name in ("a", "b"):
+            world.create(name)
+            world.same(informer)
+    if action == "status":  # lists make it no watch that works: the problem stays
+        assert informer.status().problem_reason == ("throttled" if options["code"] == 429 else "server-error")
+        assert "works again" not in caplog.text
+    world.sandbox.faults.remove(fault)
+    until(lambda: informer.status().problem == "", "the end of the problem")
+
+
+def test_a_version_that_cannot_be_read_from_the_storage_is_listed(world: World) -> None:
+    world.fault("error", verb="watch", code=500, reason="StorageReadError", events=0, count=1)
+    lists = world.counter("list")
+    informer = world.informer()
+    world.synced(informer)
+    restarts(informer, "server-error")
+    world.create("a")
+    world.same(informer)
+    assert lists() == 2
 
 
 def test_refused_connections_are_tried_until_the_server_is_there() -> None:
@@ -289,7 +335,8 @@ def test_403_on_the_watch_alone_converges_by_lists(world: World) -> None:
     world.synced(informer)
     world.create("a")
     world.same(informer)
-    assert "a ClusterRole" in informer.status().problem or informer.status().restarts["forbidden"] > 0
+    restarts(informer, "forbidden", 3)
+    assert "a ClusterRole" in informer.status().problem  # all the time, although its lists succeed
 
 
 def test_401_names_the_credentials(world: World) -> None:
