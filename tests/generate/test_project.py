@@ -127,3 +127,11 @@ def test_what_its_code_needs_besides_has_one_place(project: Path) -> None:
     assert "!requirements.txt" in (project / ".dockerignore").read_text("utf-8")
     shown = run_in(project, "make", "-n", "test")
     assert "pytest --requirement requirements.txt" in shown.stdout
+
+
+def test_its_image_is_built_by_whatever_builds_images(project: Path) -> None:
+    image = "bookshop-operator:0.1.0"
+    shown = run_in(project, "make", "-n", "docker-build")
+    assert shown.stdout.split() == ["docker", "build", "--tag", image, "."]
+    shown = run_in(project, "make", "-n", "docker-build", "docker-push", "CONTAINER_TOOL=podman", "BUILD_FLAGS=--no-cache")
+    assert shown.stdout.splitlines() == [f"podman build --no-cache --tag {image} .", f"podman push {image}"]

@@ -145,3 +145,23 @@ def test_every_panel_has_something_to_show_of_a_real_operator(cluster: Cluster, 
     got = re.findall(r'expr: "(.*)", time: 7m,\n\s*exp:.*\n\s*got:(.*)', output)
     shown = {json.loads(f'"{expression}"') for expression, samples in got if samples.strip() != "nil"}
     assert {expression for _, expression in TARGETS if filled(expression) not in shown} == set(), output
+
+
+@needs_promtool
+def test_the_share_of_failing_reconciles_is_a_number_while_nothing_happens(tmp_path: Path) -> None:
+    """0 / 0 is no number, and Grafana would go on showing the last one there was: that of an hour ago."""
+    (expression,) = (filled(expression) for title, expression in TARGETS if title == "Failing reconciles")
+    counters = ["controller_runtime_reconcile_errors_total", "controller_runtime_reconcile_total"]
+    labels = '{job="website",namespace="ops",controller="website"}'
+    # Two of eight fail in the first minute; nothing after that.
+    series = [{"series": f"{name}{labels}", "values": f"0 {count}x20"} for name, count in zip(counters, (2, 8), strict=True)]
+    asked = [
+        {"expr": expression, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": share}]}
+        for minute, share in ((2, 0.25), (15, 0))
+    ]
+    test = {"evaluation_interval": "1m", "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": asked}]}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(test))
+    done = subprocess.run(
+        [str(PROMTOOL), "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

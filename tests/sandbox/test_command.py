@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import yaml
 from click.testing import CliRunner
 
@@ -91,3 +92,11 @@ def test_a_kubeconfig_that_is_not_its_own_is_not_written_over(tmp_path: Path) ->
     assert code == 4
     assert "not written over" in output
     assert file.read_text() == "current-context: production\n"
+
+
+@pytest.mark.parametrize("package", ["aiohttp", "celpy", "re2"])
+def test_a_part_of_the_extra_that_is_missing_is_named_at_once(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when the first definition with a rule or a pattern comes: aiohttp alone comes with the official client too."""
+    monkeypatch.setitem(sys.modules, package, None)
+    code, output = run("--load", "/nowhere")
+    assert (code, output) == (2, f"operator-kit: the sandbox needs {package}: pip install 'operator-kit[sandbox]'\n")
