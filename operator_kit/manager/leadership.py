@@ -193,13 +193,15 @@ class Leadership:
 
         Args:
             release: whether all work has ended; a lease whose work has not is left to lapse.
-            timeout: seconds, for each of the two.
+            timeout: seconds for both; the Events may take half of it.
 
         Returns whether the threads have ended.
         """
         work = self.work
-        written = work is None or work.close(timeout)
-        return self.elector.stop(release=release and written, timeout=timeout) and written
+        deadline = self._shared.clock.monotonic() + timeout
+        written = work is None or work.close(timeout / 2)
+        left = max(0.0, deadline - self._shared.clock.monotonic())
+        return self.elector.stop(release=release and written, timeout=left) and written
 
     # ------------------------------------------------------------------ to be looked at
 

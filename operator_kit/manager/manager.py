@@ -38,8 +38,8 @@ __all__ = ["Manager"]
 
 TICK = 0.02  # seconds between two looks while something starts or ends, or idleness is waited for
 QUIET_TICK = 0.5
-CLOSE_TIMEOUT = 5.0  # seconds each for the caches, the events, the loop and the election to end
-LOST_CLOSE_TIMEOUT = 1.0  # the same when the lease is lost: there is no hurry, and nobody to wait for either
+CLOSE_TIMEOUT = 8.0  # seconds for the caches, the events, the loop and the election together to end: a pod has ten after its work
+LOST_CLOSE_TIMEOUT = 2.0  # the same when the lease is lost: there is no hurry, and nobody to wait for either
 
 _log = logging.getLogger("operator_kit.manager")
 
@@ -195,20 +195,24 @@ class Manager:
             self._hooks.shut_down(max(deadline, self._clock.monotonic() + CANCEL_GRACE))
             code, finished = self._let_finish([self._hooks], deadline, code)
         lost = code is ExitCode.LEASE_LOST
-        patience = CLOSE_TIMEOUT if not lost else LOST_CLOSE_TIMEOUT if finished else 0.0
-        bound = self._binder.join(patience)
-        asked = self._grants is None or self._grants.join(patience)
-        cached = self.informers.stop(patience)
+        closed = self._clock.monotonic() + (CLOSE_TIMEOUT if not lost else LOST_CLOSE_TIMEOUT if finished else 0.0)
+
+        def left() -> float:
+            return max(0.0, closed - self._clock.monotonic())
+
+        bound = self._binder.join(left())
+        asked = self._grants is None or self._grants.join(left())
+        cached = self.informers.stop(left())
         if cached:
             for work in works:
                 work.detach()
-        looped = self._loop.stop(patience)
+        looped = self._loop.stop(left())
         if not looped:
             _log.critical("the loop of asynchronous reconcilers does not end: something in it blocks")
             code = code if lost else ExitCode.STUCK
         if self.leadership is not None:
-            self.leadership.stop(release=finished and bound and asked and cached and looped and not lost, timeout=patience)
-        self._everywhere.close(patience)  # writes the Events of what is not fenced, the end of the leadership among them
+            self.leadership.stop(release=finished and bound and asked and cached and looped and not lost, timeout=left())
+        self._everywhere.close(left())  # writes the Events of what is not fenced, the end of the leadership among them
         _log.info("stopped")
         return code
 

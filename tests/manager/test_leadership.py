@@ -17,6 +17,7 @@ from operator_kit.errors import NotLeader
 from operator_kit.leader import machine
 from operator_kit.manager import ExitCode
 from operator_kit.manager.leadership import election_rules
+from operator_kit.manager.manager import CLOSE_TIMEOUT
 from operator_kit.objects import Object
 from operator_kit.sandbox.request import RequestInfo
 from operator_kit.sandbox.storage import Event
@@ -283,6 +284,49 @@ def test_who_cannot_rejoin_in_time_ends(foos: Cluster, caplog: pytest.LogCapture
         assert "the reconcile of default/a is still running after" in caplog.text
     finally:
         let_go.set()
+
+
+def test_what_is_closed_after_the_work_has_one_limit_in_time_together(foos: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may use up a part of it, say because the API server is silent; a pod is killed ten seconds after its work had to end."""
+    first = foos.start(registry_of(lambda obj, ctx: None), **ELECTION)
+    eventually(lambda: leads(first), "a leader")
+    manager, used, allowed = first.manager, [0.0], []
+    real = manager._clock
+
+    class Hurried:
+        """The manager's clock, moved on by what each step is said to have used up."""
+
+        def monotonic(self) -> float:
+            return real.monotonic() + used[0]
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    def slow(owner: Any, name: str) -> None:
+        whole = getattr(owner, name)
+
+        def step(*arguments: float, **named: Any) -> Any:
+            timeout = named.get("timeout", *arguments)
+            allowed.append((timeout, CLOSE_TIMEOUT - used[0]))
+            used[0] += 0.3 * timeout
+            return whole(*arguments, **named)
+
+        monkeypatch.setattr(owner, name, step)
+
+    monkeypatch.setattr(manager, "_clock", Hurried())
+    assert manager.leadership is not None
+    for owner, name in (
+        (manager._binder, "join"),
+        (manager.informers, "stop"),
+        (manager._loop, "stop"),
+        (manager.leadership, "stop"),
+        (manager._everywhere, "close"),
+    ):
+        slow(owner, name)
+    assert first.stop() is ExitCode.OK
+    assert len(allowed) == 5
+    for timeout, left in allowed:
+        assert 0 < timeout <= left + 1e-6
 
 
 def test_a_lease_taken_by_hand_ends_the_work_at_once(foos: Cluster) -> None:
