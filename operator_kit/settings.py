@@ -266,6 +266,8 @@ def _convert(field: dataclasses.Field[Any], value: Any, origin: str) -> Any:
             return word in {"true", "1", "yes", "on"}
         if kind == "names":
             items: Iterable[Any] = [value] if isinstance(value, str) else value
+            if not isinstance(items, list | tuple):
+                raise ValueError(f"{value!r} is no name and no list of names")
             names = tuple(name for item in items for part in str(item).split(",") if (name := part.strip()))
             for name in names:
                 if not _NAME.fullmatch(name):

@@ -38,7 +38,7 @@ __all__ = ["Manager"]
 
 TICK = 0.02  # seconds between two looks while something starts or ends, or idleness is waited for
 QUIET_TICK = 0.5
-CLOSE_TIMEOUT = 8.0  # seconds for the caches, the events, the loop and the election together to end: a pod has ten after its work
+CLOSE_TIMEOUT = 6.0  # seconds for the caches, the events, the loop and the election together: a pod has ten after its work
 LOST_CLOSE_TIMEOUT = 2.0  # the same when the lease is lost: there is no hurry, and nobody to wait for either
 
 _log = logging.getLogger("operator_kit.manager")

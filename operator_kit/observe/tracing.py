@@ -8,6 +8,7 @@ setting `tracing`, or by the variables that every OpenTelemetry program knows (`
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import metadata
@@ -16,8 +17,12 @@ from typing import Any
 from operator_kit.errors import ApiError, ConfigError
 from operator_kit.observe.logging import bound
 from operator_kit.observe.redact import redact
+from operator_kit.settings import format_duration
 
 __all__ = ["Span", "asked_for", "reconcile_span", "request_span", "tracing"]
+
+SHUTDOWN_SECONDS = 3.0
+"""How long the last spans may take to be sent."""
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _GROUP = "opentelemetry_traces_exporter"
@@ -147,7 +152,16 @@ def tracing(wanted: bool, environ: Mapping[str, str], *, provider: Any = None) -
     finally:
         _State.tracer = None
         if own is not None:
-            own.shutdown()
+            _shut_down(own)
+
+
+def _shut_down(provider: Any) -> None:
+    """Send what waits. A collector that does not answer would hold up the end of the process for half a minute and more."""
+    thread = threading.Thread(target=provider.shutdown, name="tracing-shutdown", daemon=True)
+    thread.start()
+    thread.join(SHUTDOWN_SECONDS)
+    if thread.is_alive():
+        _log.warning("the last traces could not be sent within %s and are lost", format_duration(SHUTDOWN_SECONDS))
 
 
 def _provider(environ: Mapping[str, str]) -> tuple[Any, Any]:

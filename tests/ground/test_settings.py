@@ -83,6 +83,8 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(tmp_path: Path)
         ("- a\n", "expected a mapping"),
         ("workers: none\n", "setting workers from file"),
         ("workers: 0\n", "1 or more"),
+        ("namespace: {team-a: true}\n", "is no name and no list of names"),
+        ("namespace: 5\n", "5 is no name and no list of names"),
     ],
 )
 def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, text: str, message: str) -> None:

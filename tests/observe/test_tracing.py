@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,6 +169,32 @@ def test_asked_for_by_the_environment_alone_a_missing_package_is_a_warning(
     assert "pip install 'operator-kit[otel]'" in caplog.text
     with pytest.raises(ConfigError, match="tracing needs opentelemetry"), tracing(True, {}):
         pass
+
+
+def test_a_collector_that_does_not_answer_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, answered, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class Provider:
+        def get_tracer(self, *_: str) -> None:
+            return None
+
+        def shutdown(self) -> None:
+            asked.set()
+            assert answered.wait(60)
+            ended.set()
+
+    monkeypatch.setattr(module, "_provider", lambda _environ: (Provider(), Provider()))
+    monkeypatch.setattr(module, "SHUTDOWN_SECONDS", 0.05)
+    try:
+        with tracing(True, {}):
+            pass
+        assert asked.wait(60)
+        assert "the last traces could not be sent within 50ms and are lost" in caplog.text
+    finally:
+        answered.set()
+        assert ended.wait(60)
 
 
 def test_a_whole_operator_sends_its_spans_where_the_environment_says(tmp_path: Any) -> None:
