@@ -36,6 +36,8 @@ GUARDED: list[tuple[dict[str, Any], str, str]] = [  # values, what is named, the
     ),
     ({"serviceAccount": {"create": False}}, "serviceAccount.name is empty", "Name the account"),
     ({"serviceAccount": {"automount": False}}, "serviceAccount.automount is false", "extraVolumes"),
+    ({"podSecurityContext": {"runAsUser": 0}}, "runAsUser is 0 and runAsNonRoot is true", "Take another user"),
+    ({"securityContext": {"runAsUser": 0}}, "runAsUser is 0 and runAsNonRoot is true", "set runAsNonRoot to false"),
     ({"metrics": {"port": 8081}}, "metrics.port and healthProbe.port are both 8081", "Change one"),
     ({"metrics": {"auth": True}}, "metrics.auth without metrics.secure", "Set metrics.secure to true"),
     ({"metrics": {"certSecret": "tls"}}, "metrics.certSecret without metrics.secure", "Set metrics.secure to true"),
@@ -57,6 +59,9 @@ GUARDED: list[tuple[dict[str, Any], str, str]] = [  # values, what is named, the
 ]
 
 REFUSED: list[tuple[dict[str, Any], str]] = [  # values, the path that the schema names
+    ({"strategy": {"type": "Rolling"}}, "strategy/type"),
+    ({"nameOverride": "my.operator"}, "nameOverride"),
+    ({"fullnameOverride": "1operator"}, "fullnameOverride"),
     ({"replicas": 2}, ""),
     ({"leaderElection": {"leaseduration": "15s"}}, "leaderElection"),
     ({"leaderElection": {"leaseDuration": "15 seconds"}}, "leaderElection/leaseDuration"),

@@ -411,6 +411,8 @@ def test_the_image_is_put_together_from_its_parts(image: dict[str, str], shown: 
         ("demo", {}, "demo-operator-kit"),
         ("my-operator-kit", {}, "my-operator-kit"),
         ("demo", {"nameOverride": "website"}, "demo-website"),
+        ("demo.v2", {}, "demo-v2-operator-kit"),
+        ("operator-kit.v2", {}, "operator-kit-v2"),
         ("demo", {"fullnameOverride": "website"}, "website"),
         ("r" * 53, {}, "r" * 50),
     ],
