@@ -108,23 +108,34 @@ class TextFormatter(logging.Formatter):
     def __init__(self, *, colour: bool = False) -> None:
         super().__init__()
         self._colour = colour
+        self._second = (-1, "")  # the last one, and how it is written: asking for the local time costs as much as all the rest
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as text. Control characters in the message are shown, not obeyed."""
         fields = _fields_of(record)
-        moment = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        second, written = self._second
+        if second != int(record.created):
+            second = int(record.created)
+            written = datetime.fromtimestamp(second).astimezone().strftime("%H:%M:%S")
+            self._second = (second, written)
+        moment = f"{written}.{int(record.msecs):03}"
         level = f"{record.levelname:<7}"
         if self._colour:
             level = f"\x1b[{self._COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"
         subject = " ".join(_text_of(part) for part in (fields.get("controller", ""), _object(fields)) if part)
-        place = f"{subject.translate(_CONTROL)}  " if subject else ""
-        line = f"{moment} {level} {place}{_message_of(record).translate(_CONTROL)}"
+        place = f"{_shown(subject)}  " if subject else ""
+        line = f"{moment} {level} {place}{_shown(_message_of(record))}"
         if fields.get("reconcile_id") and record.levelno >= logging.WARNING:
-            line += f"  [{_text_of(fields['reconcile_id']).translate(_CONTROL)}]"
-        lines = [line, *(f"    {frame.translate(_CONTROL)}" for frame in _frames_of(record))]
+            line += f"  [{_shown(_text_of(fields['reconcile_id']))}]"
+        lines = [line, *(f"    {_shown(frame)}" for frame in _frames_of(record))]
         if record.exc_info and record.exc_info[1] is not None:
             lines.append(_traceback_of(record.exc_info[1]))
         return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    """The text with its control characters made visible."""
+    return text if text.isprintable() else text.translate(_CONTROL)
 
 
 def _object(fields: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
@@ -110,6 +111,13 @@ def test_the_stack_of_a_thread_follows_its_line(lines: io.StringIO) -> None:
     configure(stream=lines)
     logging.getLogger("x").error("it hangs", extra=stack(["a.py:1 in f: g()", "b.py:2 in g: wait()"]))
     assert lines.getvalue().splitlines()[1:] == ["    a.py:1 in f: g()", "    b.py:2 in g: wait()"]
+
+
+def test_a_line_of_text_begins_with_its_own_local_time() -> None:
+    formatter = TextFormatter()
+    for created in (1_700_000_000.25, 1_700_000_000.5, 1_700_000_061.0, 1_700_000_000.125):  # the same second, another, and back
+        record = logging.makeLogRecord({"msg": "hello", "created": created, "msecs": created % 1 * 1000})
+        assert formatter.format(record).startswith(datetime.fromtimestamp(created).strftime("%H:%M:%S.%f")[:-3] + " ")
 
 
 def test_text_names_controller_and_object_and_shows_control_characters(lines: io.StringIO) -> None:
