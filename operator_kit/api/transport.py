@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -251,7 +252,7 @@ class Transport:
         headers["Accept"] = request.accept
         if request.body is not None:
             headers["Content-Type"] = request.content_type
-        path = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
+        path = f"{request.path}?{_encoded(tuple(request.query))}" if request.query else request.path
         timeout = request.timeout
         if request.limit is not None:
             timeout = min(timeout, request.limit())
@@ -384,6 +385,12 @@ class Transport:
     def close(self) -> None:
         """Close the idle connections. Calls that run are not ended: cancel them."""
         self._link.pool.clear()
+
+
+@lru_cache(maxsize=128)  # most writes have the same
+def _encoded(query: tuple[tuple[str, str], ...]) -> str:
+    """A query as it is sent. Slashes and colons may stand in one: text with a "%" costs urllib3 a loop over each character."""
+    return urlencode(query, safe="/:")
 
 
 def _sendable(value: str, source: Source) -> str:

@@ -72,8 +72,8 @@ def echo(asked: Asked, peer: Peer) -> None:
             [{"op": "remove", "path": "/spec"}],
         ),
         (
-            lambda c: c.patch(SITE, "a", "n", OBJECT, type="apply", field_manager="m", force=True, subresource="status"),
-            "PATCH /apis/example.com/v1/namespaces/n/websites/a/status?fieldManager=m&force=true",
+            lambda c: c.patch(SITE, "a", "n", OBJECT, type="apply", field_manager="e.com/m", force=True, subresource="status"),
+            "PATCH /apis/example.com/v1/namespaces/n/websites/a/status?fieldManager=e.com/m&force=true",
             "application/apply-patch+yaml",
             OBJECT,
         ),
