@@ -74,6 +74,9 @@ class Resource:
     verbs: frozenset[str] = field(default=frozenset(), compare=False)
     subresources: frozenset[str] = field(default=frozenset(), compare=False)
 
+    def __hash__(self) -> int:
+        return hash((self.group, self.plural))  # a key of many tables, and hardly any two are alike in these
+
     @property
     def gvk(self) -> GVK:
         """Group, version and kind."""
@@ -108,7 +111,7 @@ class Resource:
 def metadata_of(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object's metadata, or an empty mapping where it has none (or none that is a mapping)."""
     meta = obj.get("metadata")
-    return meta if isinstance(meta, Mapping) else {}
+    return meta if type(meta) is dict or isinstance(meta, Mapping) else {}  # an abstract class takes its time to know a dict
 
 
 def name_of(obj: Mapping[str, Any]) -> str:

@@ -33,6 +33,7 @@ __all__ = [
     "Version",
     "clone",
     "dumps",
+    "dumps_sorted",
     "flat_labels",
     "flat_owners",
     "loads",
@@ -46,10 +47,10 @@ try:
     import msgspec as _msgspec  # noqa: F401  # asked for by itself: an error in our own half is not to pass for its absence
 except ImportError:
     ACCELERATED = False
-    from operator_kit.codec.standard import dumps, loads, read_events, visit_raw
+    from operator_kit.codec.standard import dumps, dumps_sorted, loads, read_events, visit_raw
 else:
     ACCELERATED = True
-    from operator_kit.codec.fast import dumps, loads, read_events, visit_raw  # type: ignore[assignment]
+    from operator_kit.codec.fast import dumps, dumps_sorted, loads, read_events, visit_raw  # type: ignore[assignment]
 
 
 def clone(value: Any) -> Any:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from operator_kit.codec import standard
 from operator_kit.codec.raw import LAST_APPLIED, BadLine, Head, Identity, Record, Version, flat_labels, parse_version, shared
 
-__all__ = ["RawObject", "dumps", "loads", "read_events", "visit_raw"]
+__all__ = ["RawObject", "dumps", "dumps_sorted", "loads", "read_events", "visit_raw"]
 
 _Maybe: TypeAlias = Raw | UnsetType
 _MaybeText: TypeAlias = str | UnsetType | None
@@ -50,6 +50,7 @@ class _Meta(Struct, gc=False, forbid_unknown_fields=True):
 
 _any = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 _decode_meta = msgspec.json.Decoder(_Meta).decode
 _decode_parts = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_items = msgspec.json.Decoder(list[Raw] | None).decode
@@ -71,6 +72,11 @@ def loads(data: bytes | str) -> Any:
 def dumps(value: Any) -> bytes:
     """Encode to compact UTF-8 JSON. Raises `ValueError` or `TypeError` on what JSON has no form for."""
     return _encode(value)
+
+
+def dumps_sorted(value: Any) -> bytes:
+    """As `dumps`, with the members of every object sorted by name: the same for all that are equal."""
+    return _encode_sorted(value)
 
 
 class RawObject(Struct, gc=False):

@@ -14,7 +14,7 @@ from typing import Any
 
 from operator_kit.codec.raw import LAST_APPLIED, BadLine, Head, Identity, Record, flat_labels, flat_owners, parse_version, shared
 
-__all__ = ["RawObject", "dumps", "loads", "read_events", "visit_raw"]
+__all__ = ["RawObject", "dumps", "dumps_sorted", "loads", "read_events", "visit_raw"]
 
 
 def _reject_constant(name: str) -> Any:
@@ -24,6 +24,7 @@ def _reject_constant(name: str) -> Any:
 # Made once: json.loads and json.dumps make a new one for each call that differs from their defaults.
 _decoder = json.JSONDecoder(parse_constant=_reject_constant)
 _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_sorting_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True)
 _scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]  # what raw_decode calls
 _SPACE = re.compile(r"[ \t\n\r]*")
 _MANAGED = '"managedFields":'
@@ -46,6 +47,11 @@ def loads(data: bytes | str) -> Any:
 def dumps(value: Any) -> bytes:
     """Encode to compact UTF-8 JSON. Raises `ValueError` or `TypeError` on what JSON has no form for."""
     return _encoder.encode(value).encode()
+
+
+def dumps_sorted(value: Any) -> bytes:
+    """As `dumps`, with the members of every object sorted by name: the same for all that are equal."""
+    return _sorting_encoder.encode(value).encode()
 
 
 class RawObject:

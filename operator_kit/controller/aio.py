@@ -27,8 +27,8 @@ _P = ParamSpec("_P")
 _log = logging.getLogger("operator_kit.controller")
 
 
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling it makes a coroutine."""
+def is_async(function: Callable[..., Any] | None) -> bool:
+    """Whether calling it makes a coroutine. None does not."""
     while isinstance(function, functools.partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # an object with an async __call__

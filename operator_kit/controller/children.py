@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
-from operator_kit.codec import clone, dumps
+from operator_kit.codec import clone, dumps_sorted
 from operator_kit.errors import UsageError
 from operator_kit.objects import Object, Resource, describe, namespace_of
 
@@ -84,15 +84,7 @@ def _encode_string_data(secret: Object) -> None:
 
 def applied_hash(prepared: Mapping[str, Any]) -> str:
     """A short digest of the desired object, independent of the order of its fields."""
-    return hashlib.sha256(dumps(_ordered(prepared))).hexdigest()[:20]
-
-
-def _ordered(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _ordered(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [_ordered(item) for item in value]
-    return value
+    return hashlib.sha256(dumps_sorted(prepared)).hexdigest()[:20]
 
 
 def with_hash(prepared: Object, annotation: str, digest: str) -> Object:

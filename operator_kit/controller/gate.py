@@ -84,6 +84,9 @@ class Gate:
             if lister is None or not write.uid or not lister.covers(namespace):
                 continue
             store = lister.store(namespace)
+            written = CacheWrite(write.key, write.uid, write.version)
+            if store.has_seen(written):  # most are, but for the last: watches are quick
+                continue
             mine = _Unseen()
             with self._lock:
                 pending = self._pending.setdefault(key, _Pending())
@@ -93,12 +96,9 @@ class Gate:
             # Without our lock: the store calls back under none, but takes its own for this.
             if earlier is not None and earlier.forget is not None:
                 earlier.forget()
-            forget = store.when_seen(CacheWrite(write.key, write.uid, write.version), partial(self._seen, key, target, mine))
-            if forget is None:
+            mine.forget = store.when_seen(written, partial(self._seen, key, target, mine))
+            if mine.forget is None:
                 self._seen(key, target, mine)
-                continue
-            with self._lock:
-                mine.forget = forget
 
     def _seen(self, key: str, target: _Target, mine: _Unseen) -> None:
         with self._lock:

@@ -85,6 +85,9 @@ class Runner:
         self._report_condition = made.report_condition
         self._loop = loop
         self._kind = _Kind()
+        # What is called, and whether that makes a coroutine: it takes a while to know.
+        self._function = made.function, is_async(made.function)
+        self._cleanup = made.cleanup_function, is_async(made.cleanup_function)
         # What is written after the author's function: not part of its time, but of no other limit than any call.
         self._last_call = min(STATUS_TIMEOUT, scope.request_timeout)
         self._lock = threading.Lock()
@@ -145,7 +148,7 @@ class Runner:
         ours = self._finalizer in finalizers_of(run.obj)
         if deleting and not ours:
             return decide()
-        function: Callable[..., Any] | None = self._made.cleanup_function if deleting else self._made.function
+        function, coroutine = self._cleanup if deleting else self._function
         context = Context(self._scope, run)
         if not deleting and self._made.finalizes and not ours:
             try:
@@ -154,7 +157,7 @@ class Runner:
                 return decide()  # gone: the cache is about to show it
             except Exception as exc:  # noqa: BLE001  # it is an outcome, and told like any other
                 return self._settle(run, context, decide(error=exc))
-        decision = self._call(function, run, context) if function is not None else decide()
+        decision = self._call(function, run, context, coroutine=coroutine) if function is not None else decide()
         if deleting and decision.action is Action.FORGET:
             decision = self._delete_children(run, context)
         decision = self._settle(run, context, decision)
@@ -164,11 +167,11 @@ class Runner:
 
     # ------------------------------------------------------------------ the author's function
 
-    def _call(self, function: Callable[..., Any], run: Run, context: Context) -> Decision:
+    def _call(self, function: Callable[..., Any], run: Run, context: Context, *, coroutine: bool) -> Decision:
         run.given = resource_version_of(run.obj)
         try:
             given = self._given(run, context)
-            if is_async(function):
+            if coroutine:
                 return decide(self._call_async(function, given, run, context))
             return decide(function(given, context))
         except BaseException as exc:  # noqa: BLE001  # SystemExit included: one object must not end the operator

@@ -181,7 +181,11 @@ class Gauge(_Sink):
     def inc(self, *labels: str, by: float = 1) -> None:
         """Add `by`, which may be negative, to a value that starts at 0."""
         with self._lock:
-            self._values[self._checked(labels)] = self._values.get(labels, 0) + by
+            values = self._values
+            if labels in values:
+                values[labels] += by
+            else:
+                values[self._checked(labels)] = by
 
     def remove(self, *labels: str) -> None:
         """Forget the sample; it is gone from the next scrape. No error if it is not there."""

@@ -215,17 +215,17 @@ class FakeStore:
         return len(self.entries)
 
     def when_seen(self, write: Write, callback: Callable[[], None]) -> Callable[[], None] | None:
-        if self._sees(write):
+        if self.has_seen(write):
             return None
         self.waits.append((write, callback))
         return lambda: None
 
-    def _sees(self, write: Write) -> bool:
+    def has_seen(self, write: Write) -> bool:
         entry = self.entries.get(write.key)
         return seen(write, entry, self.version)
 
     def changed(self) -> None:
-        due = [wait for wait in self.waits if self._sees(wait[0])]
+        due = [wait for wait in self.waits if self.has_seen(wait[0])]
         self.waits = [wait for wait in self.waits if wait not in due]
         for _, callback in due:
             callback()

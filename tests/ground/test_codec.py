@@ -30,6 +30,17 @@ def test_what_is_encoded_decodes_to_the_same(value: Any) -> None:
     assert codec.loads(standard.dumps(value)) == value
 
 
+@pytest.mark.parametrize("half", [fast, standard])
+@given(value=JSON)
+def test_sorted_text_does_not_depend_on_the_order_of_members(half: Any, value: Any) -> None:
+    def arranged(item: Any, *, backwards: bool) -> Any:
+        if isinstance(item, dict):
+            return {name: arranged(item[name], backwards=backwards) for name in sorted(item, reverse=backwards)}
+        return [arranged(each, backwards=backwards) for each in item] if isinstance(item, list) else item
+
+    assert half.dumps_sorted(arranged(value, backwards=True)) == half.dumps(arranged(value, backwards=False))
+
+
 @given(JSON)
 def test_a_clone_is_equal_and_shares_nothing_that_can_change(value: Any) -> None:
     copy = codec.clone(value)
