@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import re
 import socket
+from functools import lru_cache
 from typing import Any
 
 import urllib3
@@ -34,6 +36,9 @@ __all__ = ["FAILURES", "adopt", "connection_failed"]
 
 # What urllib3, http.client and the sockets below them raise.
 FAILURES = (HTTPError, OSError, http.client.HTTPException)
+
+
+_HEADER = re.compile(r"[!-9;-~]+:[^\r\n]*")
 
 
 def _keep_alive_options() -> list[tuple[int, int, int]]:
@@ -114,11 +119,27 @@ class _Scoped(HTTPConnection):
             self._held = None
         self.send(b"".join(held))
 
+    def putheader(self, header: Any, *values: Any) -> None:
+        # urllib3 and http.client examine each, which is a tenth of a call; the same were sent a moment ago.
+        if len(values) == 1:
+            self._output(_header_line(header, values[0]))  # type: ignore[attr-defined]  # http.client's own
+        else:
+            super().putheader(header, *values)
+
     def send(self, data: Any) -> None:
         if self._held is not None:
             self._held.append(data)
         else:
             super().send(data)
+
+
+@lru_cache(maxsize=64)
+def _header_line(name: str, value: str | bytes) -> bytes:
+    """A header as it is sent. Raises `ValueError` for what would be more than one."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    if not _HEADER.fullmatch(f"{name}:{text}"):
+        raise ValueError(f"the header {name!r} cannot be sent: its name or its value has characters that no header has")
+    return f"{name}: {text}".encode("latin-1")
 
 
 def _is_address(host: str) -> bool:

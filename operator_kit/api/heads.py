@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = ["Response"]
 
 _LONGEST_LINE = 65536
 _MOST_LINES = 100
+_LINE = re.compile(rb"([!-9;-~]+):[ \t]*([^\r\n]*)\r?\n")
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
@@ -67,13 +69,28 @@ class Response(http.client.HTTPResponse):
                 raise http.client.HTTPException(f"got more than {_MOST_LINES} headers")
 
 
+class _Plain(http.client.HTTPMessage):
+    """The headers of a plain head. Any other's are looked at each time whether they are text at all."""
+
+    def get(self, name: str, failobj: Any = None) -> Any:
+        name = name.lower()
+        for own, value in self.raw_items():
+            if own.lower() == name:
+                return value
+        return failobj
+
+    def items(self) -> list[tuple[str, str]]:
+        return list(self.raw_items())
+
+
 def _message(lines: list[bytes]) -> http.client.HTTPMessage:
-    message = http.client.HTTPMessage()
+    message = _Plain()
     for line in lines:
-        name, colon, value = line.decode("iso-8859-1").partition(":")
-        if not colon or not name or not name.isascii() or not name.isprintable() or " " in name or "\r" in value[:-2]:
+        found = _LINE.fullmatch(line)
+        if found is None:
             return http.client.parse_headers(io.BytesIO(b"".join(lines)))
-        message.set_raw(name, value.lstrip(" \t").rstrip("\r\n"))
+        name, value = found.groups()
+        message.set_raw(name.decode("ascii"), value.decode("iso-8859-1"))
     return message
 
 

@@ -56,6 +56,14 @@ def test_every_request_says_who_asks(serve: Serve) -> None:
     assert headers["accept"] == "application/json"
 
 
+@pytest.mark.parametrize("name", ["a\r\nX-Evil: y", "a\ny"])
+def test_what_would_be_two_headers_is_never_sent(serve: Serve, name: str) -> None:
+    server, client = serve(ok, user_agent=name)
+    with pytest.raises(ValueError, match="User-Agent"):
+        client.get(CM, "a", "default")
+    assert not server.asked
+
+
 def test_a_token_rotated_in_the_kubeconfig_is_found_after_a_401(tmp_path: Path) -> None:
     def handler(asked: Asked, peer: Peer) -> None:
         if asked.headers.get("authorization") == "Bearer new":
