@@ -142,7 +142,8 @@ def contender(command: list[str], kubeconfig: str, workers: int, log: Path, awak
         began, last, since = now(), 0.0, now()
         while now() - since < SETTLE_SECONDS or not awake():
             if process.poll() is not None or now() - began > LIMIT_SECONDS:
-                raise SystemExit(f"{shlex.join(command)}: ended, never awake, or never quiet:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+                said = log.read_text("utf-8", "replace")[-2000:]
+                raise SystemExit(f"{shlex.join(command)}: ended, never awake, or never quiet:\n{said}")
             pause(0.1)
             if (cpu := cpu_of(process.pid)) - last > 0.02:
                 last, since = cpu, now()
