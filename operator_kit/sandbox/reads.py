@@ -26,7 +26,7 @@ from operator_kit.sandbox.status import (
 from operator_kit.sandbox.storage import Compacted, Entry, Event
 from operator_kit.sandbox.watch import Filter, field_value
 from operator_kit.sandbox.world import World
-from operator_kit.selectors import FieldSelector, LabelSelector
+from operator_kit.selectors import FieldSelector, LabelSelector, Term
 
 __all__ = ["Listed", "Reader", "WatchStart"]
 
@@ -80,7 +80,7 @@ class Reader:
                 text = f'"{term.field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
                 raise bad_request(text if not served.custom and not served.rules.fields else _unsupported(served, term.field))
         if name:
-            fields = FieldSelector.parse(f"metadata.name={name}")
+            fields = FieldSelector([Term("metadata.name", name)])
         return Filter(namespace, labels, fields, _getter(served))
 
     # ------------------------------------------------------------------ lists

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -228,7 +229,8 @@ def test_a_large_list_sets_off_hardly_any_collection_and_leaves_nothing_to_walk(
         json.loads(data)
     assert counts[2] == 0
     assert sum(counts) <= 30, f"{counts} collections; json.loads of all at once makes {naive}"
-    assert sum(naive) > 60
+    if sys.version_info < (3, 12):  # since then a collection waits until a call into C has ended, and nobody else has run
+        assert sum(naive) > 60
     for _ in range(3):  # tuples are let go from the inside out, one level each time
         gc.collect()
     assert len(gc.get_objects()) - walked < 200

@@ -36,6 +36,15 @@ def test_its_own_tests_pass(project: Path) -> None:
     assert "4 passed" in done.stdout
 
 
+@pytest.mark.timeout(180)
+def test_its_tests_pass_for_a_kind_whose_name_kubernetes_has_too(tmp_path: Path) -> None:
+    write_project(Project.of("nightly", "CronJob", "jobs.example.com"), tmp_path / "nightly")
+    quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+    done = run_in(tmp_path / "nightly", sys.executable, "-m", "pytest", *quiet, "-k", "follows_its_object")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
 def test_it_runs_with_its_sample(project: Path) -> None:
     done = run_in(
         project,

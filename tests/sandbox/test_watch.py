@@ -72,6 +72,12 @@ def test_an_object_that_begins_or_ceases_to_match_is_added_or_deleted(talk: Talk
     assert events[1][1]["metadata"]["labels"] == {"on": "yes"}
 
 
+def test_a_watch_of_a_name_that_would_be_a_selector_is_a_watch_of_that_name(talk: Talk) -> None:
+    version = talk.create(CONFIG_MAPS, config_map("a"))["metadata"]["resourceVersion"]
+    for name in ("a%2Cb", "a%3Db", "%5C"):
+        assert talk.watched(f"{CONFIG_MAPS}/{name}", resourceVersion=version) == []
+
+
 def test_a_field_selector_narrows_a_watch_to_one_object(talk: Talk) -> None:
     version = talk.get(CONFIG_MAPS)["metadata"]["resourceVersion"]
     for name in ("a", "b"):
