@@ -298,7 +298,7 @@ class Controller:
             if wake.lost:
                 self._renew.add(wake.key)
         delay = self._echoes.delay(wake.key)
-        if delay:
+        if delay and wake.key not in self._troubles:  # one that fails has a deadline of its own
             self.queue.add_after(wake.key, delay, priority=wake.priority)
         else:
             self.queue.add(wake.key, priority=wake.priority, respect_backoff=wake.respect_backoff)

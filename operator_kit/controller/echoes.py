@@ -19,6 +19,7 @@ to are counted; from the twentieth on the next is put off, for a second, two, fo
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
@@ -26,12 +27,15 @@ from typing import NamedTuple, TypeAlias
 from operator_kit.controller.scope import Write
 from operator_kit.objects import Resource
 
-__all__ = ["LONGEST_DELAY", "SELF_WOKEN", "Echoes", "Wake"]
+__all__ = ["LONGEST_DELAY", "REMEMBERED", "SELF_WOKEN", "Echoes", "Wake"]
 
 SELF_WOKEN = 20
 """How often in a row a key must run because of nothing but what its last run wrote, to count as a loop."""
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
 """Seconds between runs in such a loop: the first, doubled with each to the longest."""
+
+REMEMBERED = 10_000
+"""Of how many keys the last writes are remembered for that."""
 
 HELD = 1000
 """Of how many objects the last change is held while a key runs; that of any more is taken for no echo, which costs a run."""
@@ -70,7 +74,7 @@ class _Held:
 
 @dataclass(slots=True)
 class _Last:
-    """What a key's last run wrote, and what has come since."""
+    """What a key's last run wrote and may hear of, and what has come since."""
 
     written: tuple[Write, ...]
     rounds: int
@@ -91,7 +95,7 @@ class Echoes:
         self._lock = threading.Lock()
         self._running: dict[str, _Held] = {}  # under the lock
         self._known: dict[str, dict[_Target, tuple[str, str]]] = {}  # under the lock; uid and version, not seen yet
-        self._last: dict[str, _Last] = {}  # under the lock; of keys whose last run wrote something
+        self._last: OrderedDict[str, _Last] = OrderedDict()  # under the lock; of keys whose last run wrote what they may hear of
 
     def begin(self, key: str) -> int:
         """The key is about to run: to be called before it looks at the cache.
@@ -119,9 +123,10 @@ class Echoes:
             What must wake it, of all that came meanwhile.
         """
         versions = {(write.resource, write.key): (write.uid, write.version) for write in known}
+        told = tuple(write for write in written if versions.get((write.resource, write.key)) != (write.uid, write.version))
         with self._lock:
             held = self._running.pop(key, None) or _Held()
-            last = _Last(tuple(written), held.rounds)
+            last = _Last(told, held.rounds)
             due = held.certain
             if due is not None:
                 last.notice(due)
@@ -133,8 +138,10 @@ class Echoes:
                     last.notice(wake)
             if versions:
                 self._known[key] = versions
-            if last.written:
+            if told:
                 self._last[key] = last
+                if len(self._last) > REMEMBERED:
+                    self._last.popitem(last=False)
         return due
 
     def take(self, wake: Wake) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from operator_kit.controller.cached import Cached, checked_cache
 from operator_kit.controller.outcome import Duration
+from operator_kit.controller.typed import kind_of_model
 from operator_kit.errors import RegistrationError
 from operator_kit.objects import Object
 from operator_kit.permissions import Permission, PolicyRule, declared
@@ -124,6 +125,8 @@ def name_of(function: Any) -> str:
 
 def check_kind(value: Any) -> str:
     """A kind as it may be written. Raises `ValueError`."""
+    if isinstance(value, type):
+        raise ValueError(f"the class {value.__name__} stands only for the reconciled kind; write {kind_of_model(value)!r} here")
     if not isinstance(value, str) or not _KIND.fullmatch(value):
         raise ValueError(f"{value!r} is not a kind; write Website, Website.example.com, example.com/v1/Website or v1/Secret")
     return value

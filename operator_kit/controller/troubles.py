@@ -99,6 +99,10 @@ class Troubles:
                 trouble.retrying = decision.action is Action.RETRY_AFTER
             return trouble.failures, trouble.conflicts
 
+    def __contains__(self, key: str) -> bool:
+        """Whether the key's last run did not end well."""
+        return key in self._by_key
+
     def waiting(self) -> bool:
         """Whether a key waits for a newer version, or for a delay of the author's choice after a failure."""
         with self._lock:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from operator_kit import Context, Result
 from operator_kit.clock import FakeClock
-from operator_kit.controller.echoes import HELD, Echoes, Wake
+from operator_kit.controller.echoes import HELD, LONGEST_DELAY, REMEMBERED, SELF_WOKEN, Echoes, Wake
 from operator_kit.controller.scope import Run, Write
 from operator_kit.errors import NotFound, ServerError
 from operator_kit.objects import Object
@@ -112,6 +112,39 @@ def test_what_is_held_while_a_key_runs_for_long_has_a_limit_and_loses_nothing() 
     due = echoes.end(KEY, known)
     assert due is not None  # of the rest it cannot be told whether they are echoes
     assert len(echoes) == 0
+
+
+def test_runs_that_own_writes_alone_lead_to_are_counted_and_put_off_in_the_end() -> None:
+    echoes = Echoes()
+
+    def run(number: int, *others: Wake) -> int:
+        """A run that writes, and looked at the kind; afterwards it hears of that, and perhaps of others."""
+        rounds = echoes.begin(KEY)
+        echoes.end(KEY, [], [wrote(str(number))])
+        for each in (wake(str(number)), *others):
+            assert not echoes.take(each)
+        return rounds
+
+    assert [run(number) for number in range(SELF_WOKEN)] == list(range(SELF_WOKEN))
+    assert echoes.delay(KEY) == 0
+    assert [run(SELF_WOKEN), echoes.delay(KEY)] == [SELF_WOKEN, 1]
+    assert [run(SELF_WOKEN + 1, wake("another's", "other")), echoes.delay(KEY)] == [SELF_WOKEN + 1, 0]
+    assert [run(1000), echoes.delay(KEY)] == [0, 2]  # it was another's change, and the loop goes on
+    for number in range(1001, 1010):
+        run(number)
+    assert echoes.delay(KEY) == LONGEST_DELAY
+    echoes.begin(KEY)
+    echoes.end(KEY, [], [])  # it writes nothing: that was it
+    assert [run(2000), echoes.delay(KEY)] == [0, 0]
+
+
+def test_of_how_many_keys_the_writes_are_remembered_has_a_limit() -> None:
+    echoes = Echoes()
+    for number in range(REMEMBERED + 100):
+        echoes.begin(f"default/{number}")
+        echoes.end(f"default/{number}", [wrote("5")], [wrote("5"), wrote("6", "other")])
+    assert len(echoes._last) == REMEMBERED
+    assert [len(last.written) for last in echoes._last.values()] == [1] * REMEMBERED
 
 
 @pytest.mark.parametrize("seen", ["v1beta1", "v1"])

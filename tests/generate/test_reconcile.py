@@ -207,3 +207,10 @@ def test_a_model_names_its_kind_with_group_and_version() -> None:
     assert made(Website.from_dict(site()), None) is None
     plain = Registry().reconciler("Website")(lambda _obj, _ctx: None)
     assert plain.model is None
+
+
+def test_a_class_among_the_children_is_refused_with_the_kind_to_write() -> None:
+    with pytest.raises(
+        RegistrationError, match=r"owns=…\): the class Website stands only for the .* write 'example.com/v1/Website'"
+    ):
+        Registry().reconciler("Other", owns=[Website])  # type: ignore[list-item]
