@@ -19,27 +19,27 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import LoopThread
 from operator_kit.controller.applier import Applier
 from operator_kit.controller.conclusion import Concluder
-from operator_kit.controller.echoes import LONGEST_DELAY, SELF_WOKEN, Echoes, Wake
+from operator_kit.controller.echoes import SELF_WOKEN, Echoes, Wake
 from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.controller.gate import Gate, Verdict
 from operator_kit.controller.leavers import Leavers
 from operator_kit.controller.limits import Limits
 from operator_kit.controller.listers import Caches
-from operator_kit.controller.loops import update_loops
+from operator_kit.controller.loops import tell_own_loop
 from operator_kit.controller.options import name_of
 from operator_kit.controller.ownership import Marks
 from operator_kit.controller.progress import Progress
 from operator_kit.controller.run import NOTHING, Finished, Runner
 from operator_kit.controller.run_metrics import RunMetrics
 from operator_kit.controller.running import RunningKey, RunningKeys
-from operator_kit.controller.scope import Scope, Write
+from operator_kit.controller.scope import Scope
 from operator_kit.controller.sources import label_source, mapped_source, own_source, owner_source
 from operator_kit.controller.troubles import Troubles
 from operator_kit.errors import ShutDown
@@ -354,30 +354,14 @@ class Controller:
         rounds = self._echoes.begin(key)
         try:
             finished = self._reconcile(key, live=verdict is Verdict.LIVE)
-            if rounds == SELF_WOKEN and finished.writes:
-                self._tell_loop(key, finished.writes)
+            entry = self.caches.own.entry(key) if rounds == SELF_WOKEN and finished.writes else None
+            if entry is not None:
+                own, writes = self.caches.own.resource, finished.writes
+                tell_own_loop(self.name, own, entry, writes, recorder=self._recorder, metrics=self._metrics)
         finally:
             due = self._echoes.end(key, finished.known, finished.writes)
             if due is not None:
                 self._add(due)
-
-    def _tell_loop(self, key: str, writes: Sequence[Write]) -> None:
-        """Say that an object is reconciled again and again for what its own runs write."""
-        entry = self.caches.own.entry(key)
-        if entry is None:
-            return
-        written = " and ".join(dict.fromkeys(f"{write.resource.kind} {write.key}" for write in writes))
-        text = (
-            f"reconciled {SELF_WOKEN} times in a row for nothing but what it wrote itself: {written}, each time something else, "
-            f"such as a time or a random value. It runs for that once in {LONGEST_DELAY:g} s in the end; write the same each time"
-        )
-        own = self.caches.own.resource
-        update_loops(self._metrics).inc(self.name, own.group_resource)
-        _log.warning("%s: %s was %s", self.name, key, text)
-        obj = {"apiVersion": own.api_version, "kind": own.kind, **entry.decode()}
-        self._recorder.record(
-            obj, controller=finalizer_name(own, self.name), reason="UpdateLoop", note=f"It was {text}", warning=True
-        )
 
     def _reconcile(self, key: str, *, live: bool) -> Finished:
         """Run a key."""

@@ -52,6 +52,7 @@ class Wake(NamedTuple):
         respect_backoff: whether a failing key keeps its deadline.
         reason: for the log.
         seen: the version of the object that changed; None for what is no echo of anything: a deletion, a resync.
+        gone: for a deletion: what was deleted, without a version.
         lost: a child is gone. Perhaps because its owner is, which the owner's own watch may tell later.
     """
 
@@ -60,6 +61,7 @@ class Wake(NamedTuple):
     respect_backoff: bool
     reason: str
     seen: Write | None = None
+    gone: Write | None = None
     lost: bool = False
 
 
@@ -69,6 +71,8 @@ class _Held:
 
     changes: dict[_Target, Wake] = field(default_factory=dict)
     certain: Wake | None = None
+    gone: list[Write] = field(default_factory=list)  # the deletions among those
+    other: bool = False  # whether there was anything else among those
     rounds: int = 0  # runs in a row, this one included, that came of nothing but what the one before wrote
 
 
@@ -81,8 +85,8 @@ class _Last:
     own: bool = False  # what it wrote has come back, and is no echo
     other: bool = False  # something else has come
 
-    def notice(self, wake: Wake) -> None:
-        if wake.seen in self.written:
+    def notice(self, what: Write | None) -> None:
+        if what in self.written:
             self.own = True
         else:
             self.other = True
@@ -126,16 +130,16 @@ class Echoes:
         told = tuple(write for write in written if versions.get((write.resource, write.key)) != (write.uid, write.version))
         with self._lock:
             held = self._running.pop(key, None) or _Held()
-            last = _Last(told, held.rounds)
+            last = _Last(told, held.rounds, other=held.other)
             due = held.certain
-            if due is not None:
-                last.notice(due)
+            for gone in held.gone:
+                last.notice(gone)
             for target, wake in held.changes.items():
                 if wake.seen is not None and versions.get(target) == (wake.seen.uid, wake.seen.version):
                     del versions[target]
                 else:
                     due = _stronger(due, wake)
-                    last.notice(wake)
+                    last.notice(wake.seen)
             if versions:
                 self._known[key] = versions
             if told:
@@ -153,6 +157,10 @@ class Echoes:
                 before = held.changes.get((seen.resource, seen.key)) if seen is not None else None
                 if seen is None or (before is None and len(held.changes) >= HELD):
                     held.certain = _stronger(held.certain, wake)
+                    if wake.gone is not None and len(held.gone) < HELD:
+                        held.gone.append(wake.gone)
+                    else:
+                        held.other = True
                 else:
                     held.changes[seen.resource, seen.key] = _stronger(before, wake)
                 return True
@@ -160,7 +168,7 @@ class Echoes:
             if seen is None or versions is None or versions.get((seen.resource, seen.key)) != (seen.uid, seen.version):
                 last = self._last.get(wake.key)
                 if last is not None:
-                    last.notice(wake)
+                    last.notice(seen or wake.gone)
                 return False
             del versions[seen.resource, seen.key]
             if not versions:

@@ -9,6 +9,7 @@ one controller that want different content of the same child fight like two cont
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -17,9 +18,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from operator_kit.clock import Clock
 from operator_kit.controller.children import Path
+from operator_kit.controller.echoes import LONGEST_DELAY as SELF_WOKEN_DELAY
+from operator_kit.controller.echoes import SELF_WOKEN
+from operator_kit.controller.finalizers import finalizer_name
 from operator_kit.objects import Object, Resource, metadata_of
 
 if TYPE_CHECKING:
+    from operator_kit.cache import Entry
+    from operator_kit.controller.events import EventRecorder
+    from operator_kit.controller.scope import Write
     from operator_kit.observe.metrics import Counter
     from operator_kit.observe.metrics import Registry as Metrics
 
@@ -33,6 +40,7 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
 """Seconds between applies in a loop: the first, doubled with each to the longest."""
 
 _REMEMBERED = 4096
+_log = logging.getLogger("operator_kit.controller")
 
 
 class Wish(NamedTuple):
@@ -122,6 +130,33 @@ def update_loops(metrics: Metrics) -> Counter:
         "Children that were found to be changed back again and again, and objects that run again and again for their own writes",
         ("controller", "resource"),
     )
+
+
+def tell_own_loop(
+    controller: str, kind: Resource, entry: Entry, writes: Iterable[Write], *, recorder: EventRecorder, metrics: Metrics
+) -> None:
+    """Say that an object is reconciled again and again for what its own runs write: in the log, in a metric, and on the object.
+
+    Args:
+        controller: the controller's name.
+        kind: of the object.
+        entry: the object.
+        writes: of the last run.
+        recorder: writes the Event.
+        metrics: where the sink is.
+    """
+    written = list(dict.fromkeys(f"{write.resource.kind} {write.key}" for write in writes))
+    more = f" and {len(written) - 3} more" if len(written) > 3 else ""
+    text = (
+        f"reconciled {SELF_WOKEN} times in a row for nothing but what it wrote itself: {', '.join(written[:3])}{more}, each time "
+        f"anew. Perhaps there is a time or a random value in it, or it is compared with what the server made of it. The runs get "
+        f"rarer, down to one in {SELF_WOKEN_DELAY:g} s"
+    )
+    update_loops(metrics).inc(controller, kind.group_resource)
+    _log.warning("%s: %s was %s", controller, entry.key, text)
+    obj = {"apiVersion": kind.api_version, "kind": kind.kind, **entry.decode()}
+    manager = finalizer_name(kind, controller)
+    recorder.record(obj, controller=manager, reason="UpdateLoop", note=f"It was {text}", warning=True)
 
 
 def holders(obj: Mapping[str, Any], path: Path, *, besides: str) -> list[str]:

@@ -46,7 +46,7 @@ def own_source(enqueue: Enqueue, predicate: Predicate | None, kind: Resource) ->
         if change.type == "resync":
             enqueue(Wake(change.key, LOW, True, "resync"))
         elif new is None:
-            enqueue(Wake(change.key, NORMAL, True, "deleted"))
+            enqueue(Wake(change.key, NORMAL, True, "deleted", gone=_gone(kind, change)))
         elif old is None:
             priority, reason = (LOW, "first seen") if change.initial else (NORMAL, "created")
             enqueue(Wake(change.key, priority, False, reason, _version(kind, new)))
@@ -66,12 +66,16 @@ def _version(kind: Resource, entry: Entry) -> Write:
     return Write(kind, entry.key, entry.uid, entry.resource_version)
 
 
+def _gone(kind: Resource, change: Change) -> Write | None:
+    return None if change.old is None else Write(kind, change.key, change.old.uid, "")
+
+
 def _wake_all(enqueue: Enqueue, keys: Iterable[str], change: Change, kind: Resource, *, child: bool) -> None:
     """Wake the keys that lead back from a change of another object. A resync is left to their own."""
-    seen = _version(kind, change.new) if change.new is not None else None
+    seen, gone = (_version(kind, change.new), None) if change.new is not None else (None, _gone(kind, change))
     priority, reason = LOW if change.initial else NORMAL, f"{kind.kind} {change.key} {change.type}"
     for key in dict.fromkeys(keys):
-        enqueue(Wake(key, priority, True, reason, seen, lost=child and seen is None))
+        enqueue(Wake(key, priority, True, reason, seen, gone, lost=child and seen is None))
 
 
 def is_new_intent(old: Entry, new: Entry) -> bool:

@@ -197,7 +197,7 @@ def test_two_objects_of_one_controller_that_want_different_content_of_one_child(
         world.wait_event(owner, reason="UpdateLoop", type_="Warning", message="this controller")
 
 
-@pytest.mark.parametrize("what", ["child", "status"])
+@pytest.mark.parametrize("what", ["child", "status", "made anew"])
 def test_a_function_that_writes_something_else_each_time_and_looks_at_it(
     world: Cluster, operator: StartOperator, fake_clock: FakeClock, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
@@ -208,6 +208,9 @@ def test_a_function_that_writes_something_else_each_time_and_looks_at_it(
         if what == "child":
             ctx.get_or_none("v1/ConfigMap", "a")
             ctx.apply(config_map("a", data={"made": f"at {len(runs)} o'clock"}))
+        elif what == "made anew":  # what it compares with is never what it finds
+            if not ctx.delete("v1/ConfigMap", "a"):
+                ctx.apply(config_map("a"))
         else:
             ctx.patch_status({"runs": len(runs)})
 
@@ -217,12 +220,12 @@ def test_a_function_that_writes_something_else_each_time_and_looks_at_it(
     made = world.create(team())
     running = operator(teams(function, owns=["v1/ConfigMap"], predicates=anything), clock=fake_clock).settle()
     assert len(runs) == SELF_WOKEN + 1
-    written = "ConfigMap default/a" if what == "child" else "Team default/red"
+    written = "Team default/red" if what == "status" else "ConfigMap default/a"
     assert len(told()) == 1
     assert told()[0].startswith(
         f"team: default/red was reconciled {SELF_WOKEN} times in a row for nothing but what it wrote itself: "
     )
-    assert f": {written}, each time something else" in told()[0]
+    assert f": {written}, each time anew." in told()[0]
     world.wait_event(made, reason="UpdateLoop", type_="Warning", message=written)
     families = {family.name: family for family in running.manager.metrics.collect()}
     assert families["operator_kit_update_loops_total"].samples == [(("team", "teams.example.com"), 1)]
