@@ -128,8 +128,10 @@ class Manager:
         if self._grants is not None:
             self.probes.ready.add("permissions", self._grants.check)
         if self.leadership is not None:
-            self.metrics.register(self.leadership.elector.collect)
-            self.probes.live.add("leader-election", self.leadership.elector.health)
+            elector = self.leadership.elector
+            self.metrics.register(elector.collect)
+            # While it stops after a loss, what runs in every replica may take its own time, and is not to be killed for it.
+            self.probes.live.add("leader-election", lambda: "" if self.stopping else elector.health())
             self.probes.ready.add("leader-election", self.leadership.check)
 
     def _binding(self, made: Reconciler | Task) -> Binding:

@@ -329,6 +329,33 @@ def test_what_is_closed_after_the_work_has_one_limit_in_time_together(foos: Clus
         assert 0 < timeout <= left + 1e-6
 
 
+def test_a_process_that_stops_is_not_killed_for_its_election(foos: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost lease ends the process, and what is declared with `leader=False` may take as long as --shutdown-timeout says."""
+    began, let_go = threading.Event(), threading.Event()
+
+    def deaf(obj: Object, ctx: Context) -> None:
+        began.set()
+        assert let_go.wait(60)
+
+    foos.create("a", spec={})
+    registry = Registry()
+    registry.reconciler("Foo", leader=False)(deaf)
+    registry.reconciler("Foo", name="led")(lambda obj, ctx: None)
+    first = foos.start(registry, shutdown_timeout=60, **ELECTION)
+    try:
+        assert began.wait(60)
+        eventually(lambda: leads(first), "a leader")
+        assert first.manager.leadership is not None
+        monkeypatch.setattr(first.manager.leadership.elector, "health", lambda: "lost long ago, and work has not ended")
+        assert not first.manager.probes.live.passes()
+        foos.client.patch(foos.kind(LEASE), "test", "default", {"spec": {"holderIdentity": "somebody"}})
+        eventually(lambda: first.manager.stopping, "it stops")
+        assert first.manager.probes.live.passes()
+    finally:
+        let_go.set()
+    assert first.end() is ExitCode.LEASE_LOST
+
+
 def test_a_lease_taken_by_hand_ends_the_work_at_once(foos: Cluster) -> None:
     told = Queue[float]()
 
