@@ -44,6 +44,8 @@ class Source:
         files: what was read, so that a change on disk can be noticed.
         service_account: the directory of the pod's service account, in a pod.
         renewable: whether loading again can give new credentials although the files are the same (exec plugin, token file).
+        impersonate: the headers that say as whom to act.
+        plugin: the program that gives the credentials; empty where none does.
     """
 
     description: str
@@ -54,6 +56,7 @@ class Source:
     service_account: Path | None = None
     renewable: bool = False
     impersonate: Mapping[str, str] = field(default_factory=dict)
+    plugin: str = ""
 
     def stamp(self) -> tuple[tuple[int, int], ...]:
         """What changes when one of the files does."""
@@ -220,6 +223,7 @@ def _checked(document: dict[str, Any], context: str, origin: str, files: tuple[P
         files=files,
         renewable=any(key in user for key in ("exec", "tokenFile", "auth-provider")),
         impersonate=_impersonation(user),
+        plugin=str(user["exec"].get("command") or "") if isinstance(user.get("exec"), dict) else "",
     )
 
 

@@ -368,6 +368,9 @@ class Transport:
         except Exception as exc:
             # ConfigException, KeyError, base64 and file errors: whatever the document holds
             raise ConfigError(f"{source.description} cannot be used: {' '.join(str(exc).split())}") from exc
+        if source.plugin and not (configuration.api_key or configuration.cert_file or configuration.username):
+            # The official client logs why, and goes on as nobody.
+            raise ConfigError(f"{source.description}: the program {source.plugin}, which it names, gave no credentials")
         configuration.connection_pool_maxsize = self._pool_size
         if urlsplit(configuration.host).hostname in {"127.0.0.1", "::1", "localhost"}:
             configuration.proxy = None  # as Go's clients: a proxy of the environment is not for this machine

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from operator_kit.api import config
+from operator_kit.api import Client, config
 from operator_kit.errors import ConfigError
 
 
@@ -86,6 +86,13 @@ def test_relative_paths_are_relative_to_their_own_file(tmp_path: Path) -> None:
     assert user["client-certificate"] == str(tmp_path / "sub" / "client.crt")
     assert user["exec"]["command"] == str(tmp_path / "sub" / "bin/login")
     assert source.renewable
+
+
+def test_a_plugin_that_gives_no_credentials_is_named_and_nobody_goes_on_as_anonymous(tmp_path: Path) -> None:
+    absent = str(tmp_path / "login")
+    execute = {"apiVersion": "client.authentication.k8s.io/v1", "command": absent, "interactiveMode": "Never"}
+    with pytest.raises(ConfigError, match=f"context a: the program {absent}, which it names, gave no credentials"):
+        Client.from_kubeconfig_dict(kubeconfig("a", exec=execute))
 
 
 def test_impersonation_is_not_dropped_silently(tmp_path: Path) -> None:
