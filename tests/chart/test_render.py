@@ -405,6 +405,13 @@ def test_the_image_is_put_together_from_its_parts(image: dict[str, str], shown: 
     assert one(render({"image": image}), "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"] == shown
 
 
+def test_a_cluster_that_chooses_the_users_itself_is_left_to_do_so() -> None:
+    """As OpenShift does: `null` takes a default away."""
+    nobody = dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"))
+    (pod,) = pods(render({"podSecurityContext": nobody}))
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
 @pytest.mark.parametrize(
     ("release", "values", "name"),
     [
