@@ -393,6 +393,10 @@ class World:
             outcome.broken.append(f"seed {self.seed}: no leader {bound + 30:.1f} s after everything was healed")
             return outcome
         self.quiet(10)
+        if not self.several():  # the others are restarting just now
+            for _ in self.run_until(self.now + 60):
+                if self.several():
+                    break
         leader = self.leader_within(bound)
         if leader is None:
             outcome.broken.append(f"seed {self.seed}: a leader in a healthy world ceased to be one")
@@ -406,6 +410,10 @@ class World:
             outcome.broken.append(f"seed {self.seed}: the dead leader was not replaced within {bound:.1f} s")
         outcome.takeover = self.now - killed
         return outcome
+
+    def several(self) -> bool:
+        """Whether more than one is there, so that one can take over from another."""
+        return sum(each.alive for each in self.candidates) > 1
 
     def bound(self, stretch: float) -> float:
         """The lease duration and two acquire periods; a second more, for calls take time and timers ring late."""

@@ -25,6 +25,13 @@ def test_a_schedule_is_the_same_every_time() -> None:
     assert run_seed(7) == run_seed(7)
 
 
+@pytest.mark.parametrize("seed", [700697, 700757])
+def test_a_schedule_in_which_all_others_are_restarting_when_the_leader_dies_is_none_of_nobody(seed: int) -> None:
+    outcome = run_seed(seed)
+    assert outcome.broken == []
+    assert outcome.takeover > 0
+
+
 class TestTheSimulationWouldNotice:
     """Each promise broken on purpose, in schedules known to show it."""
 
