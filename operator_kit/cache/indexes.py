@@ -107,40 +107,35 @@ class Indexes:
         self.owners = Index()
         self.generation = 0  # counts changes of the set of author's indexes
         self._name = name
-        self._custom: dict[str, _Custom] = {}
+        self.custom: dict[str, _Custom] = {}  # an author's, by name; `declare` and `remove` change it
         self._failed: set[str] = set()
-
-    @property
-    def custom(self) -> bool:
-        """Whether there are indexes of an author's."""
-        return bool(self._custom)
 
     def found(self, name: str) -> Index:
         """An author's index. Raises KeyError if it is not there."""
         try:
-            return self._custom[name].found
+            return self.custom[name].found
         except KeyError:
-            raise KeyError(f"{self._name or 'the store'} has no index {name!r}; it has {sorted(self._custom)}") from None
+            raise KeyError(f"{self._name or 'the store'} has no index {name!r}; it has {sorted(self.custom)}") from None
 
     def declare(self, name: str, function: IndexFunction) -> bool:
         """Add an author's index, empty. Returns False if it is there; raises ValueError if another function has the name."""
-        if name in self._custom:
-            if self._custom[name].function is function:
+        if name in self.custom:
+            if self.custom[name].function is function:
                 return False
             raise ValueError(f"{self._name or 'the store'} has an index {name!r} already, made by another function")
-        self._custom[name] = _Custom(function, Index(), {})
+        self.custom[name] = _Custom(function, Index(), {})
         self.generation += 1
         return True
 
     def fill(self, name: str, key: str, values: tuple[str, ...]) -> None:
         """Add what was there before the index, where it is not known yet."""
-        custom = self._custom.get(name)
+        custom = self.custom.get(name)
         if custom is not None and key not in custom.values:
             _enter(custom, key, values)
 
     def remove(self, name: str) -> None:
         """Remove an author's index."""
-        if self._custom.pop(name, None) is not None:
+        if self.custom.pop(name, None) is not None:
             self.generation += 1
 
     def ask(self, name: str, function: IndexFunction, record: Record) -> tuple[str, ...]:
@@ -155,9 +150,9 @@ class Indexes:
 
     def values(self, record: Record | None) -> Values:
         """What every author's function gives for an object."""
-        if record is None or not self._custom:
+        if record is None or not self.custom:
             return _NO_VALUES
-        return {name: self.ask(name, custom.function, record) for name, custom in list(self._custom.items())}
+        return {name: self.ask(name, custom.function, record) for name, custom in list(self.custom.items())}
 
     def change(self, old: Record | None, new: Record | None, values: Values = _NO_VALUES) -> None:
         """One object changed, came (`old` is None) or went (`new` is None)."""
@@ -174,14 +169,14 @@ class Indexes:
                     self.owners.discard(uid, key)
             for uid in after:
                 self.owners.add(uid, key)
-        for name, custom in self._custom.items():
+        for name, custom in self.custom.items():
             _enter(custom, key, values.get(name, ()))
 
     def clear(self) -> None:
         """Empty all of them."""
         self.namespaces = None if self.namespaces is None else Index()
         self.owners = Index()
-        self._custom = {name: _Custom(custom.function, Index(), {}) for name, custom in self._custom.items()}
+        self.custom = {name: _Custom(custom.function, Index(), {}) for name, custom in self.custom.items()}
 
 
 def _enter(custom: _Custom, key: str, values: tuple[str, ...]) -> None:

@@ -289,7 +289,7 @@ class Store:
                 self._bury(old[1], version)
             return (Change("deleted", key, Entry(old), None),)
         new: Record = record  # type: ignore[assignment]
-        if self._tombstones and _not_newer(version, self._tombstones.get(uid)):
+        if uid in self._tombstones and _not_newer(version, self._tombstones[uid]):
             return ()
         if old is None:
             if _not_newer(version, self._base):
@@ -326,7 +326,7 @@ class Store:
                 newest = self._version
                 if not (type(version) is int and type(newest) is int and version < newest):  # `_older`, without the call
                     self._version = version
-                due = self._waits.due((key,), self._records, self._version) if self._waits.anyone else ()
+                due = self._waits.due((key,), self._records, self._version) if self._waits.by_key else ()
             break
         if due:
             self._call(due)

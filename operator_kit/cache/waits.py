@@ -58,13 +58,13 @@ class Waits:
     """Who waits for what. Not thread-safe: the store's lock guards it."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, list[_Wait]] = {}
+        self.by_key: dict[str, list[_Wait]] = {}  # empty when nobody waits
         self._by_version: list[tuple[int, str]] = []  # a heap: when the cache is this new, look at this key
 
     def add(self, write: Write, callback: Callable[[], None]) -> _Wait:
         """Have `callback` handed out once the write is seen."""
         wait = _Wait(write, callback)
-        self._by_key.setdefault(write.key, []).append(wait)
+        self.by_key.setdefault(write.key, []).append(wait)
         version = parse_version(write.version)
         if isinstance(version, int):
             heapq.heappush(self._by_version, (version, write.key))
@@ -73,24 +73,24 @@ class Waits:
     def drop(self, wait: _Wait) -> None:
         """Wait for it no more."""
         wait.over = True
-        rest = [other for other in self._by_key.get(wait.write.key, ()) if not other.over]
+        rest = [other for other in self.by_key.get(wait.write.key, ()) if not other.over]
         if rest:
-            self._by_key[wait.write.key] = rest
+            self.by_key[wait.write.key] = rest
         else:
-            self._by_key.pop(wait.write.key, None)
-            if not self._by_key:
+            self.by_key.pop(wait.write.key, None)
+            if not self.by_key:
                 self._by_version.clear()
 
     def due(self, keys: Iterable[str], records: Mapping[str, Record], newest: int | str) -> list[Callable[[], None]]:
         """The callbacks whose turn has come, after these keys changed and the cache became as new as `newest`."""
-        if not self._by_key:
+        if not self.by_key:
             return []
-        look = [key for key in keys if key in self._by_key]
+        look = [key for key in keys if key in self.by_key]
         while self._by_version and (not isinstance(newest, int) or self._by_version[0][0] <= newest):
             look.append(heapq.heappop(self._by_version)[1])
         due = []
         for key in look:
-            for wait in list(self._by_key.get(key, ())):
+            for wait in list(self.by_key.get(key, ())):
                 if seen(wait.write, records.get(key), newest):
                     self.drop(wait)
                     due.append(wait.callback)
@@ -98,19 +98,14 @@ class Waits:
 
     def all(self) -> list[Callable[[], None]]:
         """Every callback; nobody waits any more."""
-        callbacks = [wait.callback for waits in self._by_key.values() for wait in waits]
-        self._by_key.clear()
+        callbacks = [wait.callback for waits in self.by_key.values() for wait in waits]
+        self.by_key.clear()
         self._by_version.clear()
         return callbacks
 
-    @property
-    def anyone(self) -> bool:
-        """Whether somebody waits."""
-        return bool(self._by_key)
-
     def keys(self) -> list[str]:
         """The keys somebody waits for."""
-        return list(self._by_key)
+        return list(self.by_key)
 
     def __len__(self) -> int:
-        return sum(len(waits) for waits in self._by_key.values())
+        return sum(len(waits) for waits in self.by_key.values())

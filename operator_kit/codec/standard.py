@@ -12,20 +12,17 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from operator_kit.codec import layout
+from operator_kit.codec.layout import LaidOut
 from operator_kit.codec.raw import LAST_APPLIED, BadLine, Head, Identity, Record, flat_labels, flat_owners, parse_version, shared
+from operator_kit.codec.scanner import TOO_DEEP, before_last, decoder, loads, scan
 
 __all__ = ["RawObject", "dumps", "dumps_sorted", "loads", "read_events", "visit_raw"]
 
 
-def _reject_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-# Made once: json.loads and json.dumps make a new one for each call that differs from their defaults.
-_decoder = json.JSONDecoder(parse_constant=_reject_constant)
+# Made once: json.dumps makes a new one for each call that differs from its defaults.
 _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _sorting_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True)
-_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]  # what raw_decode calls
 _SPACE = re.compile(r"[ \t\n\r]*")
 _MANAGED = '"managedFields":'
 _MANAGED_CUT = _MANAGED + "null"
@@ -33,15 +30,7 @@ _ANNOTATIONS = '"annotations":{'
 _APPLIED = f'"{LAST_APPLIED}":'
 _BEGINNINGS = tuple((kind, f'{{"type":"{kind}","object":') for kind in ("MODIFIED", "ADDED", "DELETED", "BOOKMARK", "ERROR"))
 _SPELT = re.compile(r"\\u00[4-7]")  # a letter spelt out: a name that is there may not be found
-_DEEP = "the document is nested too deeply"
-
-
-def loads(data: bytes | str) -> Any:
-    """Decode one JSON document. Raises `ValueError` when it is none."""
-    try:
-        return _decoder.decode(data if isinstance(data, str) else data.decode())
-    except RecursionError:
-        raise ValueError(_DEEP) from None
+_END_OF_MANAGED = re.compile(r'\}\](?:[},{]*"[a-z]|\}*\Z)')  # with the next name, of whatever it is a member, or the end of all
 
 
 def dumps(value: Any) -> bytes:
@@ -57,27 +46,25 @@ def dumps_sorted(value: Any) -> bytes:
 class RawObject:
     """An event, or an item of a list (then without a type), with its text. See `operator_kit.codec.raw`."""
 
-    __slots__ = ("_at", "_end", "_obj", "_start", "_text", "type")
+    __slots__ = ("_after", "_before", "_obj", "_start", "type")
 
-    def __init__(  # noqa: PLR0917  # one is made for each event
-        self, kind: str, obj: dict[str, Any], text: str = "", start: int = 0, end: int = 0, at: int = -1
+    def __init__(  # one is made for each event
+        self, kind: str, obj: dict[str, Any], before: str = "", start: int = 0, after: str = ""
     ) -> None:
         """An object.
 
         Args:
             kind: the type of the event.
             obj: the object, decoded from the text.
-            text: a text it is a part of; empty where that is of no use.
-            start: where it begins.
-            end: where it ends.
-            at: where the mark is that stands for its managedFields; -1 if there is none.
+            before: its text up to its managedFields; all of it if it has none; empty where the text is of no use.
+            start: where it begins in that.
+            after: its text after its managedFields; empty if it has none.
         """
         self.type = kind
         self._obj = obj
-        self._text = text
+        self._before = before
         self._start = start
-        self._end = end
-        self._at = at
+        self._after = after
 
     @property
     def kind(self) -> str | None:
@@ -105,8 +92,8 @@ class RawObject:
     def record(self, head: Head) -> Record | None:
         """What a cache keeps of it; None if it is not as usual, or of another kind."""
         identity = self.identity()
-        obj, text, start = self._obj, self._text, self._start
-        if identity is None or not text:
+        obj, before, start, after = self._obj, self._before, self._start, self._after
+        if identity is None or not before:
             return None
         meta = obj["metadata"]
         get = meta.get
@@ -119,22 +106,24 @@ class RawObject:
         ):
             return None
         for beginning in head.beginnings:
-            if text.startswith(beginning, start):
+            if before.startswith(beginning, start):
                 start += len(beginning)
                 break
         else:
             if "kind" in obj or "apiVersion" in obj:
                 return None
             start += 1
-        if self._at >= 0:
-            body = _without(text, start, self._at, self._at + len(_MANAGED_CUT), self._end)
-            if not body:
+        # One comma goes with the managedFields.
+        if not after:
+            if "managedFields" in meta:
                 return None
-            body = head.text + body
-        elif "managedFields" in meta:
-            return None
+            body = head.text + before[start:]
+        elif after[0] == ",":
+            body = f"{head.text}{before[start:]}{after[1:]}"
+        elif before[-1] == ",":
+            body = f"{head.text}{before[start:-1]}{after}"
         else:
-            body = head.text + text[start : self._end]
+            return None
         annotations = get("annotations")
         if annotations and LAST_APPLIED in annotations:
             body = _without_applied(body, alone=len(annotations) == 1)
@@ -148,7 +137,7 @@ class RawObject:
                 return None
             before_status = None
             if "status" in obj:
-                before_status = _before_last(body, '"status":')
+                before_status = before_last(body, '"status":')
                 if before_status is None:
                     return None
         return (
@@ -166,16 +155,9 @@ class RawObject:
 
     def decode(self) -> dict[str, Any]:
         """All of it."""
-        if self._at >= 0:
+        if self._after:
             self._obj["metadata"].pop("managedFields", None)
         return self._obj
-
-
-def _without(text: str, start: int, at: int, after: int, end: int) -> str:  # five places in one text
-    """The text from start to end, without what is from `at` to `after` and one comma beside it; empty if there is none."""
-    if text[after] == ",":
-        return text[start:at] + text[after + 1 : end]
-    return text[start : at - 1] + text[after:end] if text[at - 1] == "," else ""
 
 
 def _without_applied(text: str, *, alone: bool) -> str:
@@ -184,31 +166,32 @@ def _without_applied(text: str, *, alone: bool) -> str:
     Empty if the name is in the text more than once, or spelt otherwise.
     """
     at = text.find(_APPLIED)
-    if at < 0 or text.find(_APPLIED, at + 1) >= 0 or ("\\u00" in text and _SPELT.search(text)):
+    if at < 0 or text.find(_APPLIED, at + 1) >= 0 or _spelt(text, 0, len(text)):
         return ""
     try:
-        _, after = _scan(text, at + len(_APPLIED))
+        _, after = scan(text, at + len(_APPLIED))
     except StopIteration:  # not compact
         return ""
     if alone:
         at, after = at - len(_ANNOTATIONS), after + 1
         if not text.startswith(_ANNOTATIONS, at) or text[after - 1] != "}":
             return ""
-    return _without(text, 0, at, after, len(text))
+    if text[after] == ",":
+        return text[:at] + text[after + 1 :]
+    return text[: at - 1] + text[after:] if text[at - 1] == "," else ""
 
 
-def _before_last(text: str, name: str) -> int | None:
-    """How many bytes precede the last member of an object and its comma, if it has this name; None if it is not the last."""
-    at = text.find(name)
-    while at >= 0:
-        try:
-            _, end = _scan(text, at + len(name))
-        except StopIteration:  # not compact
-            return None
-        if end == len(text) - 1:  # nothing but the closing brace follows: it is a member of the outermost object
-            return len(text[: at - 1].encode()) if text[at - 1] == "," else None
-        at = text.find(name, at + 1)
-    return None
+def _end_of_managed(text: str, start: int) -> int:
+    """Where the value that begins here ends. Raises what the scanner raises.
+
+    What is thrown away need not be decoded, if only its end is certain. An array ends with its first bracket unless another one
+    began before it, or the bracket is in a text: which it is not where a quote and a letter follow, for that quote would end the
+    text. (Damage in what is thrown away may pass unnoticed.)
+    """
+    end = text.find("]", start) + 1
+    if text.startswith('[{"', start) and text.find("[", start + 1, end) < 0 and _END_OF_MANAGED.match(text, end - 2):
+        return end
+    return scan(text, start)[1]
 
 
 def _cut(text: str) -> str:
@@ -219,7 +202,7 @@ def _cut(text: str) -> str:
     while at >= 0:
         start = at + len(_MANAGED)
         try:
-            _, end = _scan(text, start)
+            end = _end_of_managed(text, start)
         except (StopIteration, ValueError, RecursionError):  # not compact, or damaged
             return text
         pieces += (text[done:start], "null")
@@ -231,42 +214,55 @@ def _cut(text: str) -> str:
     return "".join(pieces)
 
 
-def _is_mark(obj: dict[str, Any], text: str, at: int, end: int, start: int = 0) -> bool:
-    """Whether the first mark in an object's text is the only one and stands for `metadata.managedFields`."""
+def _spelt(text: str, start: int, end: int) -> bool:
+    """Whether a letter may be spelt out in this part of a text."""
+    # What is asked first is a tenth of the cost, and mostly enough.
+    return text.find("\\", start, end) >= 0 and text.find("\\u00", start, end) >= 0 and bool(_SPELT.search(text, start, end))
+
+
+def _is_mark(obj: dict[str, Any], text: str, after: int, end: int, start: int) -> bool:
+    """Whether the first mark in an object's text, which is over at `after`, is the only one, and `metadata.managedFields`."""
     meta = obj.get("metadata")
-    if type(meta) is not dict or meta.get("managedFields", 0) is not None or text.find(_MANAGED, at + 1, end) >= 0:
-        return False
-    # A name that is spelt otherwise might be the one that was decoded.
-    return text.find("\\u00", start, end) < 0 or not _SPELT.search(text, start, end)
+    return (
+        type(meta) is dict
+        and meta.get("managedFields", 0) is None
+        and text.find(_MANAGED, after, end) < 0
+        and not _spelt(text, start, end)  # a name that is spelt otherwise might be the one that was decoded
+    )
 
 
-def read_events(data: bytes, *, strip: bool) -> Iterator[RawObject]:
+def read_events(data: bytes, *, strip: bool) -> Iterator[RawObject | LaidOut]:
     """Open some lines of a watch, one as it is asked for: a heap of decoded ones would set off the garbage collector.
 
     As in `operator_kit.codec.fast`.
     """
+    open_event = layout.open_event
     for line in data.split(b"\n")[:-1]:
         try:
-            event = _read_event(line.decode(), strip)
+            text = line.decode()
+            event = (open_event(text) if strip else None) or _read_event(text, strip)
         except ValueError:
             raise BadLine(line) from None
         yield event
 
 
 def _read_event(whole: str, strip: bool) -> RawObject:  # it is called for each
-    # What `_cut` and `_mark` do, for the one mark there is almost always: without looking for it again.
+    # What `_cut` and `visit_raw` do, for the one mark there is almost always: without looking for it again.
     text, at = whole, whole.find(_MANAGED) if strip else -1
     try:
         if at >= 0:
-            start = at + len(_MANAGED)
-            _, end = _scan(whole, start)
-            text = f"{whole[:start]}null{whole[end:]}"
+            text = f"{whole[:at]}{_MANAGED_CUT}{whole[_end_of_managed(whole, at + len(_MANAGED)) :]}"
         for kind, beginning in _BEGINNINGS:
             if text.startswith(beginning):
                 start = len(beginning)
-                obj, end = _scan(text, start)
-                if type(obj) is dict and len(text) == end + 1 and text[end] == "}" and (at < 0 or _is_mark(obj, text, at, end)):
-                    return RawObject(kind, obj, text, start, end, at)
+                obj, end = scan(text, start)
+                if type(obj) is not dict or len(text) != end + 1 or text[end] != "}":
+                    break
+                if at < 0:
+                    return RawObject(kind, obj, text[:end], start)
+                after = at + len(_MANAGED_CUT)
+                if _is_mark(obj, text, after, end, start):
+                    return RawObject(kind, obj, text[:at], start, text[after:end])
                 break
     except (StopIteration, ValueError, RecursionError):
         pass  # decoding it as it came tells whether something is wrong with it
@@ -289,12 +285,15 @@ def visit_raw(data: bytes, visit: Callable[[RawObject], None], *, strip: bool) -
         nonlocal good
         if not isinstance(item, dict):
             raise ValueError(f"an item is a {type(item).__name__}, not an object")
-        at = -1
-        if text is not whole:
-            at = text.find(_MANAGED_CUT, start, end)
-            if at >= 0 and not _is_mark(item, text, at, end, start):
+        at = -1 if text is whole else text.find(_MANAGED_CUT, start, end)
+        if at < 0:
+            raw = RawObject("", item, text[start:end])
+        else:
+            after = at + len(_MANAGED_CUT)
+            if not _is_mark(item, text, after, end, start):
                 raise _CutWrong
-        visit(RawObject("", item, text, start, end, at))
+            raw = RawObject("", item, text[start:at], 0, text[after:end])
+        visit(raw)
         good += 1
 
     try:
@@ -333,7 +332,7 @@ def _walk(text: str, visit: Callable[[Any, int, int], None]) -> dict[str, Any]:
         while text[at : at + 1] != "}":
             if envelope or text[at : at + 1] == ",":
                 at = expect(at, ",")
-            key, at = _decoder.raw_decode(text, at)
+            key, at = decoder.raw_decode(text, at)
             at = expect(skip(at), ":")
             if key == "items" and text[at : at + 1] == "[":
                 envelope[key] = None
@@ -342,16 +341,16 @@ def _walk(text: str, visit: Callable[[Any, int, int], None]) -> dict[str, Any]:
                 while text[at : at + 1] != "]":
                     at = at if first else expect(at, ",")
                     first = False
-                    item, end = _decoder.raw_decode(text, at)
+                    item, end = decoder.raw_decode(text, at)
                     visit(item, at, end)
                     at = skip(end)
                 at = skip(at + 1)
             else:
-                envelope[key], at = _decoder.raw_decode(text, at)
+                envelope[key], at = decoder.raw_decode(text, at)
                 at = skip(at)
         if skip(at + 1) != len(text):
             raise ValueError(f"there is more after the document, at character {at + 1}")
     except RecursionError:
-        raise ValueError(_DEEP) from None
+        raise ValueError(TOO_DEEP) from None
     envelope.pop("items", None)
     return envelope

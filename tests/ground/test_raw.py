@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from operator_kit.cache.records import Entry, encode
-from operator_kit.codec import LAST_APPLIED, BadLine, Head, fast, standard
+from operator_kit.codec import LAST_APPLIED, BadLine, Head, fast, layout, standard
 
 CODECS = [pytest.param(fast, id="fast"), pytest.param(standard, id="standard")]
 HEAD = Head("example.com/v1", "Thing")
@@ -124,6 +124,163 @@ def test_what_is_kept_is_what_was_sent_without_what_is_stripped(codec: Any, obj:
         assert entry.owners == reference.owners
 
 
+STRUCT_ORDER = (
+    *("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp"),
+    *(
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "labels",
+        "annotations",
+        "ownerReferences",
+        "finalizers",
+        "managedFields",
+    ),
+)
+SIMPLE = st.sampled_from(
+    ["", "x", "ü", "}", "]", "[{", '"', "\n", "\\", "𝄞", "\x7f", "<", "/", '{"a":"\\"b"}', '"managedFields":[]']
+)
+
+
+@st.composite
+def usual(draw: st.DrawFn) -> dict[str, Any]:
+    """An object as API servers write it: built-in kinds in the order of their structs, custom resources sorted."""
+    meta = draw(
+        st.fixed_dictionaries(
+            {
+                "name": st.sampled_from(["n", "ü"]),
+                "uid": st.just("u"),
+                "resourceVersion": st.sampled_from(["7", "12345678901"]),
+                "creationTimestamp": st.just("2026-01-01T00:00:00Z"),
+            },
+            optional={
+                "generateName": st.just("n-"),
+                "namespace": st.just("ns"),
+                "selfLink": st.just("/x"),
+                "generation": st.integers(1, 3),
+                "deletionTimestamp": st.just("2026-01-01T00:00:00Z"),
+                "deletionGracePeriodSeconds": st.sampled_from([0, 30]),
+                "labels": st.dictionaries(SIMPLE, SIMPLE, max_size=2),
+                "annotations": st.dictionaries(SIMPLE | st.just(LAST_APPLIED), SIMPLE, max_size=2),
+                "ownerReferences": OWNERS,
+                "finalizers": st.lists(SIMPLE, max_size=2),
+                "managedFields": st.lists(ENTRIES, max_size=2),
+            },
+        )
+    )
+    rest = draw(st.fixed_dictionaries({}, optional={"data": TEXTS, "spec": JSON, "status": JSON}))
+    if draw(st.booleans()):
+        meta = {name: meta[name] for name in STRUCT_ORDER if name in meta}
+        return {"kind": "Thing", "apiVersion": "example.com/v1", "metadata": meta} | rest
+    return {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": dict(sorted(meta.items()))} | rest
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@given(obj=usual(), ascii_=st.booleans(), kind=st.sampled_from(["ADDED", "MODIFIED", "DELETED"]))
+@settings(deadline=None, max_examples=100)
+def test_an_event_of_the_usual_layout_is_kept_as_any_other(codec: Any, obj: Any, ascii_: bool, kind: str) -> None:
+    text = as_text(obj, spaces=False, ascii_=ascii_)
+    reference = Entry(encode(stripped(obj)))
+    (event,) = codec.read_events(f'{{"type":"{kind}","object":{text}}}\n'.encode(), strip=True)
+    assert event.type == kind
+    assert event.kind == "Thing"
+    assert event.identity() == reference[:3]
+    assert event.record(Head("example.com/v1", "Other")) is None
+    entry = kept(event)
+    assert entry.decode() == stripped(obj)
+    assert entry[:8] == reference[:8]
+    assert entry.labels == reference.labels
+    if not ascii_:  # what is encoded again has no escapes
+        assert entry.digest == kept(open_item(codec, text)).digest
+
+
+@given(obj=usual())
+@settings(deadline=None, max_examples=60)
+def test_what_is_decoded_of_an_event_of_the_usual_layout_is_all_of_it(obj: Any) -> None:
+    event = layout.open_event(f'{{"type":"ADDED","object":{as_text(obj, spaces=False, ascii_=False)}}}')
+    if event is not None:
+        obj["metadata"].pop("managedFields", None)
+        assert event.decode() == obj
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_the_usual_layout_is_recognised_with_every_member_and_with_few(sort: bool) -> None:
+    few = {"name": "n", "uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    every = {
+        "generateName": "n-",
+        "namespace": "ns",
+        "selfLink": "/x",
+        "generation": 3,
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "deletionGracePeriodSeconds": 30,
+        "labels": {"a": "b"},
+        "annotations": {"a": '{"b":"c"}\n', "d": ""},
+        "ownerReferences": [{"apiVersion": "v1", "kind": "O", "name": "o", "uid": "o1", "controller": True}],
+        "finalizers": ["f", "g"],
+        "managedFields": [{"manager": "m", "fieldsV1": {'k:{"uid":"x"}': {}}}],
+    }
+    for meta in (few, few | every):
+        order = sorted(meta) if sort else [name for name in STRUCT_ORDER if name in meta]
+        kind = {"apiVersion": "example.com/v1", "kind": "Thing"} if sort else {"kind": "Thing", "apiVersion": "example.com/v1"}
+        for rest in ({}, {"spec": {"metadata": 1}, "status": {"a": [1]}}):
+            obj = kind | {"metadata": {name: meta[name] for name in order}} | rest
+            event = layout.open_event(f'{{"type":"MODIFIED","object":{as_text(obj, spaces=False, ascii_=True)}}}')
+            assert event is not None
+            assert kept(event).decode() == stripped(obj)
+
+
+LAID_OUT = (
+    '{"type":"ADDED","object":{"kind":"Thing","apiVersion":"example.com/v1","metadata":{"name":"n","uid":"u","resourceVersion":"7",'
+    '"creationTimestamp":"2026-01-01T00:00:00Z"%s},"spec":{"a":1}%s}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "rest"),
+    [
+        (',"labels":{"a":"b"},"labels":{"c":"d"}', ""),
+        (',"labels":{"a":{}}', ""),
+        (',"labels":{"a":"\x01"}', ""),
+        (',"labels":{"a"}', ""),
+        (',"labels":{a}', ""),
+        (',"labels":{"a":"b"}}', ""),
+        (',"labels":{"a":"b}","x":{"c":"d"}', ""),
+        (',"annotations":{"a":"\x01"}', ""),
+        (',"annotations":{"a":"\\x"}', ""),
+        (',"annotations":{"a":1}', ""),
+        (',"annotations":{"\\u006b":""}', ""),
+        (f',"annotations":{{"{LAST_APPLIED}":"{{}}"}}', ""),
+        (',"ownerReferences":[{"name":"a]"}]', ""),
+        (',"ownerReferences":[{"name":"a}]"}]', ""),
+        (',"ownerReferences":[{"name":}]', ""),
+        (',"finalizers":[]', ""),
+        (',"somethingNew":1', ""),
+        (',"generation":01', ""),
+        (',"managedFields":[{"a":[1]}]', ""),
+        (',"managedFields":[{"manager":"}]"}]', ""),
+        (',"managedFields":[{]', ""),
+        (' ,"generation":1', ""),
+        ("", ',"metadata":{"name":"other","uid":"u"}'),
+        ("", ',"meta\\u0064ata":{"name":"other","uid":"u"}'),
+        ("", ',"kind":"Other"'),
+        ("", ',"apiVersion":"v2"'),
+        ("", "}"),
+        ("", ","),
+        ("", ',"a":NaN'),
+        ("", ' ,"a":1'),
+        ("", ',"a":1}}{'),
+    ],
+)
+def test_what_is_not_of_the_usual_layout_is_left_to_the_decoder(more: str, rest: str) -> None:
+    line = LAID_OUT % ("", "")
+    assert layout.open_event(line) is not None
+    event = layout.open_event(LAID_OUT % (more, rest))
+    if event is not None:  # then it is what a parser reads
+        expected = json.loads(LAID_OUT % (more, rest))["object"]
+        assert kept(event).decode() == stripped(expected)
+    for cut in range(1, len(line)):
+        assert layout.open_event(line[:-cut]) is None
+
+
 @pytest.mark.parametrize("codec", CODECS)
 @given(obj=objects(), ascii_=st.booleans())
 @settings(deadline=None, max_examples=60)
@@ -167,6 +324,33 @@ def test_the_digest_is_the_same_whichever_way_an_object_came(
     later["metadata"].setdefault("labels", {})
     later["metadata"]["labels"] = {**(later["metadata"]["labels"] or {}), "other": "label"}
     assert kept(open_event(codec, as_text(later, spaces=False, ascii_=False))).digest != told.digest
+
+
+# Texts that look like the end of managedFields, or like its contents.
+MARKS = st.text('[]{}",:\\\\a', max_size=6) | st.sampled_from(["}]", '}],"a', "}]},", '}]},"spec', "}]}}", "f:a", 'k:{"a":"]"}'])
+SETS = st.recursive(st.just({}), lambda inner: st.dictionaries(MARKS, inner, max_size=3), max_leaves=6)
+ENTRIES = st.fixed_dictionaries({"manager": MARKS, "fieldsV1": SETS}, optional={"subresource": st.just("status"), "odd": JSON})
+
+
+@given(managed=st.lists(ENTRIES, max_size=3), more=st.dictionaries(MARKS, MARKS | JSON, max_size=2), first=st.booleans())
+@settings(deadline=None, max_examples=200)
+@example(managed=[{"manager": "}]", "fieldsV1": {}}], more={}, first=True)
+@example(managed=[{"manager": '}],"a', "fieldsV1": {}}], more={"a": 1}, first=True)
+@example(managed=[{"manager": "m", "fieldsV1": {"}]},": {}}}], more={"a": 1}, first=True)
+@example(managed=[{"manager": "m", "fieldsV1": {"}]}}": {}}}], more={}, first=False)
+def test_the_end_of_what_is_thrown_away_is_found_without_decoding_it(managed: Any, more: Any, first: bool) -> None:
+    """Whatever it holds, and whatever follows: the next member of the metadata, of the object, of a list, or nothing."""
+    name = '"managedFields":'
+    meta = {"managedFields": managed} | more if first else more | {"managedFields": managed}
+    value = as_text(managed, spaces=False, ascii_=True)
+    for whole in (
+        {"type": "MODIFIED", "object": {"kind": "Thing", "metadata": meta, "spec": more}},
+        {"type": "MODIFIED", "object": {"metadata": meta}},
+        {"items": [{"metadata": meta}, {"metadata": meta}]},
+    ):
+        text = as_text(whole, spaces=False, ascii_=True)
+        start = text.index(name + value) + len(name)
+        assert standard._end_of_managed(text, start) == start + len(value)
 
 
 USUAL = (
