@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from operator_kit.clock import FakeClock
 from operator_kit.observe.exporter import Exporter
@@ -51,3 +58,56 @@ def test_the_process_tells_of_itself_and_open_metrics_is_spoken() -> None:
     text, content_type = exporter.render("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
+
+
+@pytest.fixture
+def mine() -> Iterator[Callable[[Collector], None]]:
+    """Registers collectors with prometheus_client's default registry, as an author's module does; they go with the test."""
+    made: list[Collector] = []
+
+    def register(collector: Collector) -> None:
+        REGISTRY.register(collector)
+        made.append(collector)
+
+    yield register
+    for collector in made:
+        REGISTRY.unregister(collector)
+
+
+def names(registry: Registry) -> list[str]:
+    text, _ = Exporter(registry).render()
+    return [family.name for family in text_string_to_metric_families(text.decode())]
+
+
+def test_metrics_of_the_authors_own_are_served_beside_those_of_the_framework(mine: Callable[[Collector], None]) -> None:
+    pages = Counter("pages_published", "Pages", registry=None)
+    mine(pages)
+    pages.inc(3)
+    registry = Registry()
+    registry.gauge("workqueue_depth", "Help", ("name",)).set(2, "web")
+    mine(Gauge("workqueue_depth", "The same name: taken already", registry=None))
+    found = names(registry)
+    assert "pages_published" in found
+    assert b"pages_published_total 3.0" in Exporter(registry).render()[0]
+    assert sorted(found) == sorted(set(found)), "a name twice"
+
+
+def test_a_collector_of_the_authors_that_raises_is_told_once_and_costs_nothing_of_ours(
+    mine: Callable[[Collector], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Collector):
+        working = True
+
+        def collect(self) -> Iterator[Metric]:
+            if self.working:
+                return iter(())
+            raise KeyError("gone")
+
+    broken = Broken()
+    mine(broken)  # which asks it for its names
+    broken.working = False
+    exporter = Exporter(Registry())
+    with caplog.at_level(logging.ERROR):
+        pages = [exporter.render()[0] for _ in range(2)]
+    assert all(b"process_cpu_seconds_total" in page for page in pages)
+    assert ["KeyError('gone')" in record.getMessage() for record in caplog.records] == [True]
