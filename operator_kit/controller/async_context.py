@@ -7,6 +7,7 @@ reconcile happen one after the other, even under `asyncio.gather`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.controller.aio import awaited
@@ -37,6 +38,10 @@ class AsyncContext:
         self.reason = context.reason
         self.fence = context.fence
         self.live = AsyncLiveReader(context.live, run)
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return self._context.now()
 
     @awaited
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:

@@ -7,6 +7,7 @@ run's deadline: each may take what is left, and after it they raise `DeadlineExc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.codec import clone
@@ -69,6 +70,10 @@ class Context:
         self.fence = scope.fence
         self._server = Server(scope.client, self._resolve, self._namespace, self._timeout)
         self.live = LiveReader(self._server)
+
+    def now(self) -> datetime:
+        """The time, in UTC: what to compare timestamps with. On a test's `fake_clock` it is what the test says."""
+        return self._scope.clock.now()
 
     # ------------------------------------------------------------------ reads
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.clock import Clock, Signal
@@ -63,6 +64,10 @@ class TaskContext:
         self.fence = scope.fence
         self._server = Server(scope.client, self._resolve, self._namespace, self._timeout)
         self.live = LiveReader(self._server)
+
+    def now(self) -> datetime:
+        """The time, in UTC: as for `Context`."""
+        return self._scope.clock.now()
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
         """An object from the cache; of a namespaced kind it needs the namespace.
@@ -173,6 +178,10 @@ class AsyncTaskContext:
         self.stopping = context.stopping
         self.fence = context.fence
         self.live = AsyncLiveReader(context.live, run)
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return self._context.now()
 
     @awaited
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:

@@ -120,10 +120,13 @@ def writes(sandbox: Sandbox) -> OperatorWrites:
 
 @pytest.fixture
 def fake_clock() -> FakeClock:
-    """A clock that stands still until the test moves it: `operator(…, clock=fake_clock)`, `fake_clock.advance(3600)`."""
-    from operator_kit.clock import FakeClock
+    """A clock that stands still until the test moves it: `operator(…, clock=fake_clock)`, `fake_clock.advance(3600)`.
 
-    return FakeClock()
+    Its wall clock begins at the real time, so that it can be compared with timestamps that the server writes.
+    """
+    from operator_kit.clock import Clock, FakeClock
+
+    return FakeClock(now=Clock().now())
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,29 @@ def test_a_requeue_that_is_pending_is_no_work(sites: Cluster, operator: StartOpe
     sites.load(site("blog"))
     operator(registry).settle()
     assert runs == ["default/blog"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_the_time_that_a_function_is_told_is_the_tests_and_begins_near_the_servers(
+    cluster: Cluster, operator: StartOperator, fake_clock: FakeClock, asynchronous: bool
+) -> None:
+    registry, told = Registry(), []
+
+    def look(obj: dict[str, Any], ctx: Any) -> Result:
+        told.append((ctx.now() - datetime.fromisoformat(obj["metadata"]["creationTimestamp"])).total_seconds())
+        return Result(requeue_after="1h")
+
+    async def look_later(obj: dict[str, Any], ctx: Any) -> Result:
+        return look(obj, ctx)
+
+    registry.reconciler("v1/ConfigMap")(look_later if asynchronous else look)
+    cluster.load({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
+    running = operator(registry, clock=fake_clock).settle()
+    fake_clock.advance(3601)
+    running.settle()
+    first, second = told
+    assert abs(first) < 3000
+    assert 3600 <= second - first < 7200
 
 
 def test_an_hour_passes_when_the_test_says_so(sites: Cluster, operator: StartOperator, fake_clock: FakeClock) -> None:
