@@ -237,6 +237,8 @@ def _wrong_url(url: str) -> str:
         return " ".join(str(exc).split())
     if not parts.host:
         return "it names no host"
+    if any(char.isspace() for char in parts.host):  # urllib3 takes it before its version 2.8
+        return f"Failed to parse: there is a space in the host {parts.host!r}"
     return "a user and password in it are never sent; give them in the user's entry" if parts.auth else ""
 
 

@@ -223,7 +223,7 @@ def _one_by_one(data: bytes) -> Iterator[RawObject]:
         try:
             line.decode()
             event = _events.decode(line)
-        except (ValueError, RecursionError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             raise BadLine(line) from None
         yield event
 
@@ -255,3 +255,5 @@ def visit_raw(data: bytes, visit: Callable[[RawObject], None], *, strip: bool) -
         return {key: _any.decode(part) for key, part in parts.items()}
     except RecursionError:
         raise ValueError("the document is nested too deeply") from None
+    except msgspec.DecodeError as exc:  # no ValueError before its version 0.21
+        raise ValueError(str(exc)) from None
