@@ -92,6 +92,8 @@ class StatusDraft:
 
     def set_condition(self, kind: str, status: bool | str | None, reason: str, message: str) -> None:
         """Want a condition. `status` is True, False, None (unknown), or the text itself."""
+        if not kind:
+            raise ValueError(f"a condition has a type in one CamelCase word, such as Available, not {kind!r}")
         text = status if isinstance(status, str) else {True: "True", False: "False", None: "Unknown"}.get(status)
         if text not in {"True", "False", "Unknown"}:
             raise ValueError(f"the status of condition {kind} is True, False or None (unknown), not {status!r}")

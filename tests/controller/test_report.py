@@ -154,6 +154,7 @@ def test_a_defect_has_a_traceback_once_and_then_a_line_that_names_the_authors_li
     [
         (lambda ctx: Result(requeue_after="soon"), "'soon' is not a duration"),
         (lambda ctx: ctx.set_condition("Ready", 3), "the status of condition Ready is True, False or None (unknown), not 3"),
+        (lambda ctx: ctx.set_condition("", True), "a condition has a type in one CamelCase word, such as Available, not ''"),
     ],
 )
 def test_what_cannot_be_used_is_told_at_the_authors_line(
