@@ -123,6 +123,8 @@ class Applier:
         Raises:
             UsageError: it cannot be applied as it is written.
         """
+        if not hasattr(desired, "get"):
+            raise UsageError(f"apply: {type(desired).__name__} is no object; give a dict, of a model what its to_dict() returns")
         if not api_version_of(desired) or not kind_of(desired):
             raise UsageError(f"apply: {describe(desired)} needs apiVersion and kind")
         kind = self._caches.resolve(f"{api_version_of(desired)}/{kind_of(desired)}")

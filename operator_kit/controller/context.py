@@ -271,6 +271,10 @@ class Context:
         subresource.
         """
         self._check_status()
+        if not hasattr(fields, "items"):
+            raise UsageError(
+                f"patch_status: {type(fields).__name__} is no mapping; give a dict, of a model what its to_dict() returns"
+            )
         if "conditions" in fields:
             raise UsageError("patch_status: set conditions one by one with ctx.set_condition")
         self._draft.fields = _gathered(self._draft.fields, fields)

@@ -214,3 +214,22 @@ def test_a_class_among_the_children_is_refused_with_the_kind_to_write() -> None:
         RegistrationError, match=r"owns=…\): the class Website stands only for the .* write 'example.com/v1/Website'"
     ):
         Registry().reconciler("Other", owns=[Website])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda ctx, site: ctx.apply(site, owned=False),
+            "apply: Website is no object; give a dict, of a model what its to_dict()",
+        ),
+        (lambda ctx, site: ctx.apply_set([site]), "apply: Website is no object; give a dict"),
+        (lambda ctx, site: ctx.patch_status(site.status), "patch_status: WebsiteStatus is no mapping; give a dict"),
+    ],
+    ids=["apply", "apply_set", "patch_status"],
+)
+def test_a_model_where_a_dict_belongs_is_told(world: Cluster, operator: StartOperator, call: Any, message: str) -> None:
+    registry = Registry()
+    registry.reconciler(Website)(lambda obj, ctx: call(ctx, obj))
+    world.create(site())
+    operator(registry).wait_failing(message)
