@@ -153,6 +153,9 @@ class Settings:
     resync: float = _setting(
         1800.0, "How often everything is listed from the API server again; jittered.", group=_WATCHING, kind="duration"
     )
+    streaming_lists: bool = _setting(
+        False, "List by a watch that begins with all objects; in pages where the server cannot.", group=_WATCHING, kind="flag"
+    )
 
     workers: int = _setting(4, "Reconciles at once, per controller.", group=_RECONCILING, kind="count")
     reconcile_timeout: float = _setting(300.0, "Limit of one reconcile; 0 for none.", group=_RECONCILING, kind="duration")

@@ -432,7 +432,8 @@ class Reflector:
 
     def _trouble(self, reason: str, problem: str) -> None:
         self._fails(reason, problem)
-        self._unwatched = self._unwatched or isinstance(self._state, Watch)
+        # One that is closed at once says nothing for sure: the next may be quiet for minutes, and well.
+        self._unwatched = self._unwatched or (isinstance(self._state, Watch) and reason != "short")
         now = self._clock.monotonic()
         level = logging.DEBUG if now - self._logged.get(reason, -math.inf) < _REMIND_SECONDS else logging.WARNING
         if level == logging.WARNING:

@@ -92,7 +92,11 @@ class Manager:
         self._complaints = Complaints(self._clock)  # only the thread of `run` touches it, and the next
         self._warnings = Complaints(self._clock)  # of what keeps nothing from starting
         self.informers = Informers(
-            client, clock=self._clock, resync=self.settings.resync, watch=self.settings.watch, settings=reflector
+            client,
+            clock=self._clock,
+            resync=self.settings.resync,
+            watch=self.settings.watch,
+            settings=reflector or ReflectorSettings(streaming=self.settings.streaming_lists),
         )
         self.bindings = tuple(self._binding(made) for made in (*registry, *registry.tasks))
         self._binder = Binder(self.bindings, client, searches, self._clock, self._bell.ring)

@@ -231,6 +231,15 @@ def test_a_kind_is_cached_as_little_as_its_author_says(foos: Cluster) -> None:
     assert operator.writes() == 1
 
 
+def test_lists_come_as_streams_when_they_are_wanted_so(foos: Cluster) -> None:
+    make(foos, "a")
+    lists = foos.sandbox.faults.add(action="delay", verb="list", user_agent="streams")
+    operator = foos.start(registry_of(steady, owns=["v1/ConfigMap"]), agent="streams", streaming_lists=True)
+    eventually(lambda: size(foos, "a") == "1", "the child")
+    assert foos.sandbox.faults.struck(lists) == 0
+    assert operator.stop() is ExitCode.OK
+
+
 def test_what_a_reconciler_owns_is_cached_whole(foos: Cluster) -> None:
     for cached, message in (
         (Cached(selector="app=x"), "foo owns v1/ConfigMap: whether children are as desired is told by all of them"),
