@@ -25,6 +25,7 @@ from operator_kit.clock import Clock
 from operator_kit.codec import Head, Identity, RawObject, Record
 from operator_kit.objects import Object, Resource, namespace_of
 from operator_kit.selectors import LabelSelector
+from operator_kit.threads import whereabouts
 
 __all__ = ["HANGS", "Handler", "Informer", "InformerStatus", "Registration"]
 
@@ -198,6 +199,13 @@ class Informer:
             return None if deadline is None else max(0.0, deadline - self._clock.monotonic())
 
         return all([self.reflector.join(left()), *(registration.join(left()) for registration in self._apart())])
+
+    def running(self) -> list[str]:
+        """Its threads that have not ended, in words, each with the line where it is."""
+        threads = [self.reflector.thread, *(registration.thread for registration in self._apart())]
+        return [
+            f"thread {thread.name} is at {whereabouts(thread)}" for thread in threads if thread is not None and thread.is_alive()
+        ]
 
     def idle(self) -> bool:
         """Whether the handlers that are apart have heard of everything that they were told."""

@@ -7,6 +7,7 @@ sync, why and what would mend it.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from typing import TypeAlias
 
@@ -18,6 +19,8 @@ from operator_kit.clock import Clock, Signal
 from operator_kit.objects import Resource
 
 __all__ = ["Informers"]
+
+log = logging.getLogger(__name__)
 
 _Shared: TypeAlias = tuple[Selection, Transform | None, bool]
 
@@ -137,7 +140,11 @@ class Informers:
         ended = True
         for informer in informers:
             left = None if deadline is None else max(deadline - self._clock.monotonic(), 0.0)
-            ended = informer.join(left) and ended
+            if not informer.join(left):
+                ended = False
+                log.warning(
+                    "informer %s does not end: %s", informer.selection, "; ".join(informer.running()) or "it has just now"
+                )
         return ended
 
     def synced(self) -> bool:

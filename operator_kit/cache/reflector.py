@@ -120,6 +120,11 @@ class Reflector:
         return self._hang[1], seconds
 
     @property
+    def thread(self) -> threading.Thread | None:
+        """Its thread, once it was started."""
+        return self._thread
+
+    @property
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._cancel.cancelled

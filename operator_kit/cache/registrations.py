@@ -89,8 +89,8 @@ class Apart(Registration):
         self._now: tuple[Change, float] | None = None  # the change it is called with just now, and since when
         self._hang: tuple[object, str] | None = None  # the call that hangs, and what was said of it
         self._over = False
-        self._thread = threading.Thread(target=self._run, name=f"handler/{who}", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, name=f"handler/{who}", daemon=True)
+        self.thread.start()
 
     def _put(self, change: Change | None) -> None:
         if change is None or change.type != "resync":
@@ -119,9 +119,9 @@ class Apart(Registration):
 
     def join(self, timeout: float | None) -> bool:
         """Wait for the thread's end; returns whether it has ended."""
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        if self.thread is not threading.current_thread():
+            self.thread.join(timeout)
+        return not self.thread.is_alive()
 
     def hangs(self, patience: float) -> tuple[str, float]:
         """In words where it hangs, if a call has run for longer than `patience`, and for how many seconds it has."""
@@ -130,7 +130,7 @@ class Apart(Registration):
         if now is None or seconds <= patience:
             return "", 0.0
         if self._hang is None or self._hang[0] is not now:  # the same words for the same call
-            at = whereabouts(self._thread)
+            at = whereabouts(self.thread)
             text = f"{self._who} hangs over {now[0].key} of {self._what}{at and f', at {at}'}; what changes waits for it"
             self._hang = now, text
         return self._hang[1], seconds

@@ -314,6 +314,29 @@ def test_a_handler_that_is_apart_outlives_whatever_it_raises(caplog: pytest.LogC
     assert inf.join(20)
 
 
+def test_a_stop_names_the_handler_that_does_not_end(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    go, called = threading.Event(), threading.Event()
+    informers = Informers(world.client)
+    inf = informers.acquire(CM)
+
+    def hangs(change: Change) -> None:
+        called.set()
+        assert go.wait(60)
+
+    inf.add_handler(hangs, apart="the mapper of foo")
+    world.create("a")
+    informers.start()
+    assert called.wait(20)
+    assert not informers.stop(0.01)
+    until(lambda: informers.stop(0.01) or inf.reflector.join(0), "the end of the informer's own thread")
+    caplog.clear()
+    assert not informers.stop(0.01)
+    assert "informer configmaps does not end: thread handler/the mapper of foo is at " in caplog.text
+    assert "in hangs: assert go.wait(60)" in caplog.text
+    go.set()
+    assert informers.stop(20)
+
+
 def test_the_informers_own_thread_is_told_of_when_it_hangs(world: World) -> None:
     go = threading.Event()
     inf = world.informer(patience=0.01)
