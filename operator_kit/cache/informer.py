@@ -163,8 +163,8 @@ class Informer:
     def status(self) -> InformerStatus:
         """How it is."""
         registrations = self._registrations
-        problem = self.reflector.problem, self.reflector.problem_reason, self.reflector.problem_seconds()
-        text, reason, seconds = problem if problem[0] else self._hangs()
+        problem = self.reflector.problem
+        text, reason, seconds = (problem.text, problem.reason, problem.seconds()) if problem.text else self._hangs()
         return InformerStatus(
             resource=self.resource,
             namespace=self.selection.namespace,

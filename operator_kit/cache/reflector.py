@@ -23,7 +23,8 @@ from collections.abc import Iterable, Iterator
 from operator_kit.api import Cancel, Client, Selection
 from operator_kit.api.watch import INITIAL_EVENTS_END
 from operator_kit.cache.backoff import Backoff
-from operator_kit.cache.problems import explain, reason_of
+from operator_kit.cache.hangs import Work
+from operator_kit.cache.problems import Problem, explain, reason_of
 from operator_kit.cache.records import Record, parse_version
 from operator_kit.cache.states import List, Pause, ReflectorSettings, Sink, State, Watch
 from operator_kit.cache.store import WentBackwards
@@ -31,13 +32,12 @@ from operator_kit.clock import Clock
 from operator_kit.codec import RawObject
 from operator_kit.errors import Cancelled, ConnectionFailed, CorruptStream, Gone, OperatorKitError, ServerError, TooManyRequests
 from operator_kit.objects import metadata_of, resource_version_of
-from operator_kit.threads import has_ended, whereabouts
+from operator_kit.threads import has_ended
 
 __all__ = ["Reflector"]
 
 log = logging.getLogger(__name__)
 
-_REMIND_SECONDS = 300.0  # how often a problem that stays is logged again
 _RESYNC_UNWATCHABLE = 1800.0  # between lists of a kind that cannot be watched, when no resync is wanted otherwise
 _FALLBACK = "fallback"  # why a list comes in pages although streaming is on
 _CHANGES = {"ADDED", "MODIFIED", "DELETED"}
@@ -51,8 +51,7 @@ class Reflector:
     def __init__(self, client: Client, selection: Selection, sink: Sink, *, settings: ReflectorSettings, clock: Clock) -> None:
         self.selection = selection
         self.restarts: dict[str, int] = {}
-        self.problem = ""
-        self._problem_at = 0.0  # when it began; means nothing without a problem
+        self.problem = Problem(selection, clock)
         self.odd = 0  # objects and events that could not be used
         self._client = client
         self._sink = sink
@@ -65,18 +64,14 @@ class Reflector:
         self._state: State = List()
         self._alive_at = clock.monotonic()
         self._fed_at = self._alive_at  # when a list or a watch last told anything
-        self._busy_since: float | None = None  # at objects that came; None: it waits for others
-        self._hang: tuple[float, str] | None = None  # since when it hangs, and what was said of it
+        self._work = Work(clock, f"informer {selection} hangs over an object")  # at objects that came
         self._resync_at = math.inf
         self._bookmarks: bool | None = None  # whether this server sends them; None: not known yet
-        self._unwatched = False  # whether it is a watch that failed, and none has worked since
         self._corrupt = 0  # corrupt streams since the last good event
         self._silences = 0  # silent watches since the server last said anything
         self._backwards: str | None = None  # the version of a list that was older than what was seen
         self._impatient = False  # whether the present watch counts on bookmarks
         self._doubt = False  # whether a silence may have been one for want of bookmarks; the next list will tell
-        self.problem_reason = ""  # in one word, for counting
-        self._logged: dict[str, float] = {}  # reason -> when it was logged last
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -105,19 +100,9 @@ class Reflector:
         """How long ago the server last said anything, be it a bookmark."""
         return self._clock.monotonic() - self._alive_at
 
-    def problem_seconds(self) -> float:
-        """How long the problem has lasted; 0 when there is none."""
-        return self._clock.monotonic() - self._problem_at if self.problem else 0.0
-
     def hangs(self, patience: float) -> tuple[str, float]:
         """In words where its thread hangs, if it has been at what came for longer than `patience`, and for how many seconds."""
-        since, thread = self._busy_since, self._thread
-        seconds = 0.0 if since is None else self._clock.monotonic() - since
-        if since is None or thread is None or seconds <= patience:
-            return "", 0.0
-        if self._hang is None or self._hang[0] != since:  # the same words for the same hang
-            self._hang = since, f"informer {self.selection} hangs over an object, at {whereabouts(thread)}"
-        return self._hang[1], seconds
+        return self._work.hangs(patience, self._thread)
 
     @property
     def thread(self) -> threading.Thread | None:
@@ -145,7 +130,7 @@ class Reflector:
         except BaseException as exc:  # whatever kills the thread itself and not just a step of it: another takes over
             log.exception("the thread of informer %s died and is replaced", self.selection)
             self._count("died")
-            self._fails("died", f"the thread of informer {self.selection} died of {type(exc).__name__} and is replaced")
+            self.problem.note("died", f"the thread of informer {self.selection} died of {type(exc).__name__} and is replaced")
             with self._lock:
                 if not self._cancel.cancelled:
                     self._state = Pause(self._backoff.next(), List("died", rebuild=True))
@@ -156,7 +141,7 @@ class Reflector:
     def _step(self) -> State:
         """From state to state. Nothing but the end of the thread gets out of here."""
         state = self._state
-        self._busy_since = None
+        self._work.end()
         try:
             match state:
                 case Pause():
@@ -173,7 +158,7 @@ class Reflector:
         except Exception as exc:
             log.exception("informer %s: a step failed, which is a defect; it goes on with a list", self.selection)
             self._count("defect")
-            self._fails("defect", f"a defect: {type(exc).__name__}: {exc}")
+            self.problem.note("defect", f"a defect: {type(exc).__name__}: {exc}")
             return Pause(self._backoff.next(), List("defect", rebuild=True))
 
     def _list(self, state: List) -> State:
@@ -183,11 +168,11 @@ class Reflector:
         trust = not state.rebuild and self._backwards is None and len(store) > 0
 
         def progress() -> None:
-            self._busy_since = None
+            self._work.end()
             self._sign_of_life()
 
         def visit(raw: RawObject) -> None:
-            self._busy_since = self._clock.monotonic()
+            self._work.begin()
             try:
                 record = store.held(self._sink.identify(raw)) if trust else None
                 record = record or self._sink.encode(raw)
@@ -218,17 +203,17 @@ class Reflector:
                 return self._went_backwards(f"a list is of version {version}, older than {store.resource_version}")
             log.warning("informer %s: the server's versions went back from %s to %s", self.selection, ours, theirs)
         self._backwards = None
-        self._busy_since = self._clock.monotonic()
+        self._work.begin()
         changed = self._sink.replace(fresh, version, rebuild=rebuild)
-        self._busy_since = None
+        self._work.end()
         if self._doubt:
             # The stream was silent, and nothing had happened either: so it may well be one without bookmarks.
             self._doubt = False
             self._bookmarks = None if changed else False
         self._sign_of_life()
         self._fed_at = self._alive_at
-        if not self._unwatched:  # a list makes good what a watch missed, and no watch well that is refused time and again
-            self._well()
+        if not self.problem.unwatched:  # a list makes good what a watch missed, and no watch well that is refused time and again
+            self.problem.over()
         self._resync_at = math.inf
         if self._settings.resync > 0:
             self._resync_at = self._clock.monotonic() + self._settings.resync * _jitter(0.9, 1.1)
@@ -273,12 +258,12 @@ class Reflector:
             self._opened()
             for events in stream.batches():
                 batch = iter(events)
-                self._alive_at = self._busy_since = now = self._clock.monotonic()
+                self._alive_at = now = self._work.begin()
                 self._silences = 0
                 if gathered is not None:
                     version = self._gather(batch, gathered)
                     if version is None:
-                        self._busy_since = None
+                        self._work.end()
                         if now > deadline:
                             raise ConnectionFailed(f"no end of the initial events within {self._settings.streaming_timeout:g} s")
                         continue
@@ -291,10 +276,10 @@ class Reflector:
                     taken += self._take(batch)
                 except WentBackwards as exc:
                     return self._went_backwards(str(exc))
-                self._busy_since = None
+                self._work.end()
                 self._fed_at = now
-                if self.problem:
-                    self._well()
+                if self.problem.text:
+                    self.problem.over()
                 if now >= self._resync_at:
                     break
         if self._cancel.cancelled:
@@ -311,10 +296,10 @@ class Reflector:
         left = self._settings.short_watch - (self._clock.monotonic() - opened)
         if left > 0 and not events:
             self._count("short")
-            self._trouble("short", f"the server closes the watch of {self.selection} at once")
+            self.problem.tell("short", f"the server closes the watch of {self.selection} at once", watching=True)
             return Pause(self._backoff.next(), List("short"))
         self._count("closed")
-        self._well()
+        self.problem.over()
         return Pause(left, Watch()) if left > 0 else Watch()
 
     def _after(self, exc: OperatorKitError) -> State:
@@ -334,10 +319,10 @@ class Reflector:
             # What the stream would have told is in the list; no trouble unless it happens over and over.
             well = self._backoff.well
             if not well:
-                self._trouble(reason, explain(exc, self.selection, self._client.origin))
+                self.problem.tell(reason, explain(exc, self.selection, self._client.origin), watching=watching)
             pause = self._backoff.next()
             return List(reason) if well and watching else Pause(pause, List(reason))
-        self._trouble(reason, explain(exc, self.selection, self._client.origin))
+        self.problem.tell(reason, explain(exc, self.selection, self._client.origin), watching=watching)
         pause = self._backoff.next()
         if isinstance(exc, TooManyRequests):
             return Pause(max(pause, exc.retry_after or 0.0), again)
@@ -435,36 +420,14 @@ class Reflector:
         if self.odd == 1:
             log.warning("informer %s left out what cannot be used: %s (more of it is counted, not logged)", self.selection, what)
 
-    def _trouble(self, reason: str, problem: str) -> None:
-        self._fails(reason, problem)
-        # One that is closed at once says nothing for sure: the next may be quiet for minutes, and well.
-        self._unwatched = self._unwatched or (isinstance(self._state, Watch) and reason != "short")
-        now = self._clock.monotonic()
-        level = logging.DEBUG if now - self._logged.get(reason, -math.inf) < _REMIND_SECONDS else logging.WARNING
-        if level == logging.WARNING:
-            self._logged[reason] = now
-        log.log(level, "informer %s: %s", self.selection, problem)
-
-    def _fails(self, reason: str, problem: str) -> None:
-        if not self.problem:
-            self._problem_at = self._clock.monotonic()
-        self.problem, self.problem_reason = problem, reason
-
     def _opened(self) -> None:
         self._sign_of_life()
-        if (
-            self.problem_reason != "short"
-        ):  # such a watch opens well too: what it says, or that it lasts, will show that it is one
-            self._well()
-
-    def _well(self) -> None:
-        if self.problem:
-            log.info("informer %s works again", self.selection)
-        self.problem = self.problem_reason = ""
-        self._unwatched = False
+        # One that is closed at once opens well too: what it says, or that it lasts, will show that it is one.
+        if self.problem.reason != "short":
+            self.problem.over()
 
     def __repr__(self) -> str:
-        return f"<Reflector {self.selection} {self._state}{' ' + self.problem if self.problem else ''}>"
+        return f"<Reflector {self.selection} {self._state}{' ' + self.problem.text if self.problem.text else ''}>"
 
 
 def _jitter(low: float, high: float) -> float:

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
+from operator_kit.cache.hangs import Work
 from operator_kit.cache.records import Change
 from operator_kit.clock import Clock
-from operator_kit.threads import whereabouts
 
 __all__ = ["Apart", "Handler", "Registration"]
 
@@ -83,11 +83,10 @@ class Apart(Registration):
         self._who = who
         self._call = handler
         self._caught_up = caught_up
-        self._clock = clock
         self._ready = threading.Condition()
         self._changes: deque[Change | None] = deque()  # under the condition, as the rest; None: all that was there comes before
-        self._now: tuple[Change, float] | None = None  # the change it is called with just now, and since when
-        self._hang: tuple[object, str] | None = None  # the call that hangs, and what was said of it
+        self._work = Work(clock)
+        self._busy = False
         self._over = False
         self.thread = threading.Thread(target=self._run, name=f"handler/{who}", daemon=True)
         self.thread.start()
@@ -125,36 +124,30 @@ class Apart(Registration):
 
     def hangs(self, patience: float) -> tuple[str, float]:
         """In words where it hangs, if a call has run for longer than `patience`, and for how many seconds it has."""
-        now = self._now
-        seconds = 0.0 if now is None else self._clock.monotonic() - now[1]
-        if now is None or seconds <= patience:
-            return "", 0.0
-        if self._hang is None or self._hang[0] is not now:  # the same words for the same call
-            at = whereabouts(self.thread)
-            text = f"{self._who} hangs over {now[0].key} of {self._what}{at and f', at {at}'}; what changes waits for it"
-            self._hang = now, text
-        return self._hang[1], seconds
+        return self._work.hangs(patience, self.thread)
 
     def idle(self) -> bool:
         """Whether it has heard of everything so far."""
         with self._ready:
-            return self._now is None and not self._changes
+            return not self._busy and not self._changes
 
     def _run(self) -> None:
         while True:
             with self._ready:
-                self._now = None
+                self._busy = False
+                self._work.end()
                 while not self._changes and not self._over:
                     self._ready.wait()
                 if self._over:
                     return
                 change = self._changes.popleft()
-                if change is not None:
-                    self._now = change, self._clock.monotonic()
+                self._busy = True
             if change is None:
                 self.synced = True
                 self._caught_up()
                 continue
+            self._work.what = f"{self._who} hangs over {change.key} of {self._what}"
+            self._work.begin()
             try:
                 self._call(change)
             except BaseException as exc:  # noqa: BLE001  # whatever an author's code raises, a SystemExit too, ends here
