@@ -127,14 +127,16 @@ class Reflector:
         try:
             while not self._cancel.cancelled:
                 self._state = self._step()
-        except BaseException as exc:  # whatever kills the thread itself and not just a step of it: another takes over
-            log.exception("the thread of informer %s died and is replaced", self.selection)
-            self._count("died")
-            self.problem.note("died", f"the thread of informer {self.selection} died of {type(exc).__name__} and is replaced")
-            with self._lock:
-                if not self._cancel.cancelled:
-                    self._state = Pause(self._backoff.next(), List("died", rebuild=True))
-                    self._spawn()
+        except BaseException as exc:  # noqa: BLE001  # whatever kills the thread itself: another takes over
+            try:
+                self._count("died")
+                self.problem.note("died", f"the thread of informer {self.selection} died of {type(exc).__name__} and is replaced")
+                log.exception("the thread of informer %s died and is replaced", self.selection)
+            finally:  # want of memory, say, strikes here again
+                with self._lock:
+                    if not self._cancel.cancelled:
+                        self._state = Pause(self._backoff.next(), List("died", rebuild=True))
+                        self._spawn()
 
     # -- the states -------------------------------------------------------------------------------------------------------------
 

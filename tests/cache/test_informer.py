@@ -177,7 +177,12 @@ def test_a_thread_that_dies_is_a_problem_until_its_successor_has_listed(monkeypa
             raise deaths.pop()
         return real()
 
+    def full(*_: object) -> None:
+        raise MemoryError
+
     monkeypatch.setattr(inf.reflector, "_step", step)
+    monkeypatch.setattr("operator_kit.cache.reflector.log.exception", full)  # even telling it fails
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
     inf.start()
     until(lambda: inf.status().problem_reason == "died", "the problem")
     assert inf.status().problem == "the thread of informer configmaps died of Killed and is replaced"
