@@ -200,6 +200,10 @@ class Informer:
 
         return all([self.reflector.join(left()), *(registration.join(left()) for registration in self._apart())])
 
+    def dead(self) -> bool:
+        """Whether one of its threads has ended without being told to, and has no successor."""
+        return self.reflector.dead() or any(registration.dead() for registration in self._apart())
+
     def running(self) -> list[str]:
         """Its threads that have not ended, in words, each with the line where it is."""
         threads = [self.reflector.thread, *(registration.thread for registration in self._apart())]

@@ -175,10 +175,10 @@ class Informers:
         return [informer.status() for informer in informers]
 
     def dead(self) -> list[str]:
-        """The informers whose thread has ended without being told to, and has no successor."""
+        """The informers of which a thread has ended without being told to, and has no successor."""
         with self._changed:
             informers = self._all()
-        return [str(informer.selection) for informer in informers if informer.reflector.dead()]
+        return [str(informer.selection) for informer in informers if informer.dead()]
 
     def _all(self) -> list[Informer]:
         return [informer for informer, _ in self._informers.values()]

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from operator_kit.cache.hangs import Work
 from operator_kit.cache.records import Change
 from operator_kit.clock import Clock
+from operator_kit.threads import has_ended
 
 __all__ = ["Apart", "Handler", "Registration"]
 
@@ -121,6 +122,10 @@ class Apart(Registration):
         if self.thread is not threading.current_thread():
             self.thread.join(timeout)
         return not self.thread.is_alive()
+
+    def dead(self) -> bool:
+        """Whether its thread has ended without being told to."""
+        return not self._over and has_ended(self.thread)
 
     def hangs(self, patience: float) -> tuple[str, float]:
         """In words where it hangs, if a call has run for longer than `patience`, and for how many seconds it has."""

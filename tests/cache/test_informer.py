@@ -14,6 +14,7 @@ from operator_kit.api import Client, Selection
 from operator_kit.cache import HANGS, Change, Informer, Informers, ReflectorSettings, Write
 from operator_kit.cache.backoff import Backoff
 from operator_kit.cache.records import encode
+from operator_kit.cache.registrations import Apart
 from operator_kit.clock import Clock, FakeClock, Signal
 from operator_kit.codec import RawObject
 from operator_kit.errors import ConnectionFailed
@@ -298,6 +299,23 @@ def test_a_handler_that_is_apart_ends_with_its_removal_and_with_its_informer_eve
     inf.add_handler(Heard(), apart="late")
     assert inf.join(20)
     until(lambda: not [thread for thread in threading.enumerate() if thread.name in {"handler/early", "handler/late"}])
+
+
+def test_a_thread_of_a_handler_that_dies_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    informers = Informers(world.client)
+    registration = informers.acquire(CM).add_handler(Heard(), apart="the mapper of foo")
+    assert isinstance(registration, Apart)
+    informers.start()
+    assert informers.wait_synced(20)
+    assert informers.dead() == []
+    changes, registration._changes = registration._changes, 7  # type: ignore[assignment]  # a defect
+    with registration._ready:
+        registration._ready.notify_all()
+    until(lambda: informers.dead() == ["configmaps"], "its death")
+    registration._changes = changes
+    assert informers.stop(20)
+    assert informers.dead() == []
 
 
 def test_a_handler_that_is_apart_outlives_whatever_it_raises(caplog: pytest.LogCaptureFixture) -> None:
