@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 HERE = Path(__file__).resolve().parent
-PATIENCE = 15.0  # seconds a step may take before it counts as not come true
+PATIENCE = 60.0  # seconds a step may take before it counts as not come true
 NAMESPACE = "default"
 
 
@@ -252,7 +252,7 @@ def process(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         finally:
             running.terminate()
             try:
-                code = running.wait(timeout=20)
+                code = running.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()

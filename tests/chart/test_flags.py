@@ -38,7 +38,7 @@ def test_operator_kit_run_takes_the_charts_command_line() -> None:
     given = [flag for switch in ("namespaced", "tuned", "metrics with certificate") for flag in flags(switch)]
     done = subprocess.run(
         [sys.executable, "-m", "operator_kit", "run", *given, "--print-settings"],
-        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env={"PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=240, check=False, cwd=ROOT, env={"PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

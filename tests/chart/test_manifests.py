@@ -24,7 +24,7 @@ needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kube
 
 def built(folder: Path) -> dict[tuple[str, str, str], Object]:
     """What `kubectl kustomize` makes of a folder, by kind, namespace and name."""
-    done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return by_key([obj for obj in yaml.safe_load_all(done.stdout) if obj])
 
@@ -92,7 +92,7 @@ def test_the_verbs_of_the_makefile_put_the_operator_into_a_cluster_and_take_it_o
     def make(*verbs: str) -> None:
         environment = os.environ | {"KUBECONFIG": str(tmp_path / "kubeconfig"), "IMG": "registry.example.com/mine:2"}
         done = subprocess.run(
-            ["make", *verbs], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+            ["make", *verbs], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
         )
         assert done.returncode == 0, done.stderr
 

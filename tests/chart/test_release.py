@@ -36,10 +36,10 @@ class Cluster:
         self.chart = helm.helm_python.Chart.load(helm.CHART)
 
     def install(self, values: dict[str, Any]) -> None:
-        self.config.install(self.chart, "demo", values, create_namespace=True, wait="watcher", timeout=30)
+        self.config.install(self.chart, "demo", values, create_namespace=True, wait="watcher", timeout=240)
 
     def upgrade(self, values: dict[str, Any]) -> None:
-        self.config.upgrade(self.chart, "demo", values, wait="watcher", timeout=30)
+        self.config.upgrade(self.chart, "demo", values, wait="watcher", timeout=240)
 
     def get(self, obj: Object) -> Object:
         """The object on the server that this one names. Raises `NotFound`."""

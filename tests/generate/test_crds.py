@@ -226,12 +226,12 @@ def test_the_command_tells_what_is_wrong_in_one_line(tmp_path: Path, text: str, 
 
 def test_models_are_loaded_by_those_who_use_them() -> None:
     code = "import sys, operator_kit.manager.manager, operator_kit.cli.run, operator_kit.testing.running; print('operator_kit.models' in sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240, cwd=ROOT)
     assert out.stdout.strip() == "False"
 
 
 def test_without_pydantic_the_remedy_is_told() -> None:
     code = "import sys; sys.modules['pydantic'] = None; from operator_kit.cli import main; main(['crd', 'x'])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=240, cwd=ROOT)
     assert out.returncode == 2
     assert out.stderr == "operator-kit: operator_kit.models needs pydantic: pip install 'operator-kit[models]'\n"

@@ -33,7 +33,7 @@ def unshare() -> list[str]:
     """The command that gives a process a mount namespace here, as root or with a user namespace; none where neither works."""
     for command in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
         try:
-            tried = subprocess.run([*command, "sh", "-c", INSIDE, "/tmp", "true"], capture_output=True, timeout=20, check=False)
+            tried = subprocess.run([*command, "sh", "-c", INSIDE, "/tmp", "true"], capture_output=True, timeout=240, check=False)
         except OSError:
             return []
         if tried.returncode == 0:
@@ -234,7 +234,7 @@ def test_a_broken_service_account_is_one_line_and_an_exit_code(
     else:
         mount.project({name: content})
     done = subprocess.run(
-        mount.command(), capture_output=True, text=True, timeout=60, check=False, env=mount.environment, cwd=ROOT
+        mount.command(), capture_output=True, text=True, timeout=240, check=False, env=mount.environment, cwd=ROOT
     )
     assert done.returncode == ExitCode.CONFIG, done.stderr
     assert says in done.stderr

@@ -107,7 +107,7 @@ def firing(tmp_path: Path, *recordings: Recording, minutes: Iterable[int] | None
     }
     file = tmp_path / "test.yaml"
     file.write_text(yaml.safe_dump(test))
-    done = subprocess.run([str(PROMTOOL), "test", "rules", str(file)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([str(PROMTOOL), "test", "rules", str(file)], capture_output=True, text=True, timeout=240, check=False)
     output = done.stdout + done.stderr
     found: dict[int, set[str]] = {minute: set() for minute in at}
     # Whatever is not what was expected (nothing) is told: these are the ones that fire.

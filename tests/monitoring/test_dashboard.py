@@ -139,7 +139,7 @@ def test_every_panel_has_something_to_show_of_a_real_operator(cluster: Cluster, 
     }
     (tmp_path / "test.yaml").write_text(yaml.safe_dump(test))
     done = subprocess.run(
-        [str(PROMTOOL), "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True, timeout=60, check=False
+        [str(PROMTOOL), "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True, timeout=240, check=False
     )
     output = done.stdout + done.stderr
     got = re.findall(r'expr: "(.*)", time: 7m,\n\s*exp:.*\n\s*got:(.*)', output)

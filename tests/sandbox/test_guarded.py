@@ -193,7 +193,7 @@ def test_tls_is_verified_by_the_authority_of_the_kubeconfig() -> None:
 def test_a_stop_leaves_no_connection_of_a_tls_client_that_says_no_goodbye() -> None:
     with Sandbox(tls=True) as sandbox:
         authority = base64.b64decode(sandbox.kubeconfig()["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
-        raw = socket.create_connection(("127.0.0.1", sandbox.port), timeout=60)
+        raw = socket.create_connection(("127.0.0.1", sandbox.port), timeout=240)
         silent = ssl.create_default_context(cadata=authority).wrap_socket(raw, server_hostname="127.0.0.1")
         silent.sendall(b"GET /readyz HTTP/1.1\r\nHost: sandbox\r\n\r\n")
         assert silent.recv(9) == b"HTTP/1.1 "
@@ -207,7 +207,7 @@ def test_kubectl_is_the_administrator_by_its_kubeconfig(tmp_path: Path) -> None:
         kubeconfig = sandbox.write_kubeconfig(tmp_path / "kubeconfig")
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(kubeconfig)}
         done = subprocess.run(
-            ["kubectl", "auth", "whoami", "-o", "json"], capture_output=True, text=True, env=env, timeout=30, check=False
+            ["kubectl", "auth", "whoami", "-o", "json"], capture_output=True, text=True, env=env, timeout=240, check=False
         )
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["status"]["userInfo"]["username"] == "kubernetes-admin"

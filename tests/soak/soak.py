@@ -244,7 +244,7 @@ class Soak:
     def _control(self, method: str, what: str, body: Any = None) -> None:
         url = f"{self._calm.host}/sandbox/{what}"
         data = json.dumps(body).encode() if body is not None else None
-        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=30):
+        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=120):
             return
 
     # -- what is compared -------------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ class Soak:
             raise AssertionError(f"seed {self._seed}: {difference}")
 
     def _wait(self, condition: Callable[[], bool], informer: Informer) -> None:
-        deadline = self._clock.monotonic() + 60
+        deadline = self._clock.monotonic() + 180
         while not condition():
             if self._clock.monotonic() > deadline:
                 raise AssertionError(f"seed {self._seed}: {informer} is not as the server after a minute: {informer.status()}")

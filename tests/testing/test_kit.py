@@ -197,6 +197,16 @@ def test_an_hour_passes_when_the_test_says_so(sites: Cluster, operator: StartOpe
         assert len(runs) == count
 
 
+def test_on_a_clock_that_stands_still_no_watch_ends_in_real_time(
+    sites: Cluster, operator: StartOperator, fake_clock: FakeClock
+) -> None:
+    """The pause before the next one would not pass, and however long the test went on, the operator would see nothing any more."""
+    running = operator(OPERATOR, clock=fake_clock).settle()
+    for informer in running.informers():
+        settings = informer.reflector._settings
+        assert min(settings.silence, *settings.watch_timeout) >= 60
+
+
 def test_without_a_watch_settle_waits_for_the_next_list(sites: Cluster, operator: StartOperator) -> None:
     running = operator(OPERATOR, watch=False, resync="300ms").settle()
     sites.load(site("blog"))

@@ -127,7 +127,7 @@ def test_kubectl_explains_and_applies(sandbox: Sandbox, tmp_path: Path) -> None:
 
     def kubectl(*arguments: str, given: Any = None) -> subprocess.CompletedProcess[str]:
         text = json.dumps(given) if given is not None else None
-        return subprocess.run(["kubectl", *arguments], env=env, input=text, capture_output=True, text=True, timeout=50)
+        return subprocess.run(["kubectl", *arguments], env=env, input=text, capture_output=True, text=True, timeout=240)
 
     assert "containers\t<[]Container> -required-" in kubectl("explain", "deployment.spec.template.spec").stdout
     assert "    ports\t<[]Object>\n      label\t<string>" in kubectl("explain", "gadget", "--recursive").stdout
