@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Leadership", "election_rules"]
 
 REPORTER = "operator-kit/leader-election"
+WORTH_A_LINE = 5.0  # seconds of trouble with the lease whose end is logged
 
 _log = logging.getLogger("operator_kit.manager")
 
@@ -131,7 +132,7 @@ class Leadership:
         if self.elector.crash:
             raise RuntimeError(f"the election has died: {self.elector.crash}")
         if not self.problem:
-            self._failing_since = None
+            self._say_that_it_is_over()
         elif self._failing_since is None:
             self._failing_since = self._shared.clock.monotonic()
         with self._lock:
@@ -146,6 +147,14 @@ class Leadership:
         else:
             return self._see_to_the_end(work)
         return True
+
+    def _say_that_it_is_over(self) -> None:
+        """The elector says when the lease cannot be had; what passes with the next try is not worth a second line."""
+        since, self._failing_since = self._failing_since, None
+        lasted = self._shared.clock.monotonic() - since if since is not None else 0.0
+        if since is not None and lasted >= WORTH_A_LINE:
+            rules = self.rules
+            _log.info("lease %s/%s can be had again, after %s", rules.namespace, rules.name, format_duration(lasted))
 
     def _begin(self, fence: Fence) -> Work:
         work = Work(self._shared, self._bindings, fence)

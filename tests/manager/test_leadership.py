@@ -15,7 +15,7 @@ import pytest
 from operator_kit.controller import AsyncContext, Context, Registry, Result, TaskContext
 from operator_kit.errors import NotLeader
 from operator_kit.leader import machine
-from operator_kit.manager import ExitCode
+from operator_kit.manager import ExitCode, leadership
 from operator_kit.manager.leadership import election_rules
 from operator_kit.manager.manager import CLOSE_TIMEOUT
 from operator_kit.objects import Object
@@ -354,6 +354,19 @@ def test_a_process_that_stops_is_not_killed_for_its_election(foos: Cluster, monk
     finally:
         let_go.set()
     assert first.end() is ExitCode.LEASE_LOST
+
+
+def test_the_end_of_a_trouble_with_the_lease_is_logged_too(
+    foos: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(leadership, "WORTH_A_LINE", 0.0)
+    fault = foos.sandbox.faults.add(action="status", code=503, user_agent="first", resource="leases.coordination.k8s.io")
+    with caplog.at_level(logging.INFO, "operator_kit"):
+        first = foos.start(registry_of(lambda obj, ctx: None), agent="first", **ELECTION)
+        eventually(lambda: first.manager.leadership is not None and first.manager.leadership._failing_since, "a trouble")
+        foos.sandbox.faults.remove(fault)
+        eventually(lambda: "lease default/test can be had again, after" in caplog.text, "the end of it")
+    assert first.stop() is ExitCode.OK
 
 
 def test_a_lease_taken_by_hand_ends_the_work_at_once(foos: Cluster) -> None:
