@@ -108,7 +108,10 @@ undeploy: ## Delete what deploy made, but not the CustomResourceDefinitions
 	$(KUBECTL) delete --ignore-not-found --kustomize deploy/manager
 	$(KUBECTL) delete --ignore-not-found --kustomize deploy/rbac
 
-test-kind: ## The example operator in a kind cluster of its own; needs kind, docker and kubectl
+test-image: $(READY) docker-build ## The example's image run as a pod runs it, without a cluster; needs Linux, docker or podman, kubectl and curl
+	@CONTAINER_TOOL="$(CONTAINER_TOOL)" tests/e2e/image.sh $(IMG)
+
+test-kind: ## The example operator in a kind cluster of its own; needs docker, kind, kubectl and helm
 	@tests/e2e/kind.sh
 
 bench-sandbox: $(READY) ## What the embedded API server costs, beside a bare HTTP echo

@@ -19,7 +19,7 @@ export KUBECONFIG=$folder/kubeconfig
 
 finish() {
   code=$?
-  if [ "$code" -ne 0 ]; then
+  if [ "$code" -ne 0 ] && [ -e "$KUBECONFIG" ]; then
     say "failed; the operator's last words"
     kubectl get pods --all-namespaces || true
     kubectl --namespace "$namespace" describe pods || true
