@@ -12,6 +12,7 @@ SEED   ?= 1
 
 # The operator that docker-build makes and deploy runs (the example), and the base image it is made from.
 VERSION        := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION       := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMG            ?= website-operator:$(VERSION)
 BASE_IMG       ?= operator-kit:$(VERSION)
 CONTAINER_TOOL ?= docker
@@ -89,7 +90,7 @@ manifests: $(READY) ## deploy/ and the table in the chart's page, from the chart
 	@$(BIN)/python -m tests.chart.manifests
 
 docker-build: ## The base image BASE_IMG=…, and from it the example operator IMG=…
-	$(CONTAINER_TOOL) build $(BUILD_FLAGS) --tag $(BASE_IMG) --build-arg VERSION=$(VERSION) .
+	$(CONTAINER_TOOL) build $(BUILD_FLAGS) --tag $(BASE_IMG) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
 	$(CONTAINER_TOOL) build $(BUILD_FLAGS) --tag $(IMG) --build-arg BASE=$(BASE_IMG) examples
 
 docker-push: ## Push IMG=… to its registry

@@ -7,6 +7,7 @@ are one or two lines and an exit code; the traceback is for `--log-level debug`.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from importlib import import_module
 from typing import Any
@@ -88,6 +89,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         from operator_kit.observe.logging import as_line
 
+        if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            # A container's first process is spared the signals it has no handler for: its pod would be killed in the end.
+            signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
         try:
             return super().invoke(ctx)
         except (UsageError, StartupFailed, ApiError, ConnectionFailed) as exc:  # the last two of commands that ask once

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,3 +65,15 @@ def test_a_second_signal_ends_at_once(kubeconfig: str, tmp_path: Path) -> None:
         running.process.send_signal(signal.SIGTERM)
         eventually(lambda: "told" in running.output(), "the stop")
         assert running.stop(signal.SIGINT) == 128 + signal.SIGINT, running.output()
+
+
+def test_as_the_first_process_of_a_container_it_is_ended_by_a_signal_before_the_start(tmp_path: Path) -> None:
+    """The kernel spares such a process the signals it has no handler for: SIGTERM would be lost, and the pod killed later."""
+    slow = tmp_path / "slow_operator.py"
+    slow.write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n", "utf-8")
+    program = "import os\nos.getpid = lambda: 1\nfrom operator_kit.cli import main\nmain()"
+    with subprocess.Popen([sys.executable, "-c", program, "run", str(slow)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM  # not by the signal's default, which is -SIGTERM here and nothing there
