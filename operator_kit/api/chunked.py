@@ -80,7 +80,7 @@ def _dechunked(source: Any, response: urllib3.BaseHTTPResponse) -> Iterator[byte
                 return
             at = end + 2
             stop = at + size
-            if stop + 2 <= length and data[stop : stop + 2] == b"\r\n":
+            if data.startswith(b"\r\n", stop):
                 found.append(data[at:stop])
                 at = stop + 2
             else:
