@@ -179,6 +179,7 @@ class Transport:
         self._load_lock = threading.Lock()  # one thread loads or authenticates, the others wait for what it finds
         self._auth: tuple[float, _Link, Mapping[str, str]] | None = None
         self._warned: set[str] = set()
+        self._refused: tuple[tuple[tuple[int, int], ...], float] | None = None  # what could not be used of late, and when
         self._link = self._load()
 
     @property
@@ -337,14 +338,18 @@ class Transport:
         with self._load_lock:
             if self._link is not link:
                 return True
-            changed = link.source.stamp() != link.stamp
+            stamp, now = link.source.stamp(), self._clock.monotonic()
+            changed = stamp != link.stamp
             if not changed and not (by_401 and link.source.renewable):
                 return False
-            if self._clock.monotonic() - link.loaded_at < _RELOAD_SECONDS and not changed:
+            if self._refused is not None and stamp == self._refused[0] and now - self._refused[1] < _RELOAD_SECONDS:
+                return False
+            if now - link.loaded_at < _RELOAD_SECONDS and not changed:
                 return False
             try:
                 self._link = self._load()
             except OperatorKitError as exc:
+                self._refused = stamp, now
                 log.warning("the configuration changed and cannot be used, the old one stays: %s", exc)
                 return False
         link.pool.clear()  # idle connections; those in use are closed when they are done

@@ -131,6 +131,29 @@ def test_a_server_that_moved_is_found_by_the_kubeconfig_on_disk(tmp_path: Path) 
         client.close()
 
 
+def test_a_kubeconfig_that_cannot_be_used_is_told_of_once_in_a_while_and_the_next_one_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, clock = tmp_path / "config", FakeClock()
+    with ScriptedServer(ok) as old:
+        path.write_text(yaml.safe_dump(old.kubeconfig()))
+        client = Client.from_config(kubeconfig=str(path), clock=clock)
+        client.get(CM, "a", "default")
+    client.close()
+    path.write_text("a: [")  # half of it, say
+    for seconds in (0, 0, 0, 11, 0):
+        clock.advance(seconds)
+        with pytest.raises(ConnectionFailed):
+            client.get(CM, "a", "default", retries=False)
+    assert caplog.text.count("the configuration changed and cannot be used, the old one stays") == 2
+    with ScriptedServer(ok) as new:
+        path.write_text(yaml.safe_dump(new.kubeconfig()))
+        with pytest.raises(ConnectionFailed):  # it is looked for where it was
+            client.get(CM, "a", "default", retries=False)
+        client.get(CM, "a", "default")
+        client.close()
+
+
 def test_a_credential_plugin_is_asked(tmp_path: Path, serve: Serve) -> None:
     plugin = tmp_path / "plugin"
     plugin.write_text(
