@@ -152,14 +152,14 @@ def test_a_missing_permission_is_named_with_its_rule(world: Cluster, run: Run, f
     assert f"example.com/team stays: not allowed to {verb} teams.example.com; needs the rule {rule}" in result.output
 
 
-def lease(renewed: datetime) -> Object:
-    spec = {"holderIdentity": "pod-1", "leaseDurationSeconds": 15, "renewTime": micro_time(renewed)}
+def lease(renewed: datetime, seconds: int = 15) -> Object:
+    spec = {"holderIdentity": "pod-1", "leaseDurationSeconds": seconds, "renewTime": micro_time(renewed)}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "my-operator"}, "spec": spec}
 
 
 def test_it_refuses_while_an_operator_holds_the_lease(world: Cluster, run: Run) -> None:
     world.create(held("red"))
-    world.create(lease(Clock().now()))
+    world.create(lease(Clock().now(), seconds=3600))
     elected = ("--leader-election-id", "my-operator", "--leader-election-namespace", "default")
     result = run(*elected)
     assert result.exit_code == ExitCode.HELD

@@ -318,7 +318,7 @@ def crossed(batch: list[Sent], dice: random.Random) -> Iterator[Sent]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(batch=st.lists(requests(), min_size=BATCH, max_size=BATCH), seed=st.integers())
 def test_hostile_requests_get_the_servers_own_answers(sandbox: Sandbox, caplog: Any, batch: list[Sent], seed: int) -> None:
