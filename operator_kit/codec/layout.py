@@ -146,9 +146,9 @@ class LaidOut:
         return (*fields, before_status, body.encode())
 
     def decode(self) -> dict[str, Any]:
-        """All of it."""
-        obj: dict[str, Any] = scan(self._line, _BEFORE + len(self.type))[0]
-        obj["metadata"].pop("managedFields", None)
+        """All of it, without the managedFields."""
+        line, (start, end) = self._line, self._managed
+        obj: dict[str, Any] = scan(line if start < 0 else line[:start] + line[end:], _BEFORE + len(self.type))[0]
         return obj
 
 

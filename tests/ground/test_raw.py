@@ -281,6 +281,14 @@ def test_what_is_not_of_the_usual_layout_is_left_to_the_decoder(more: str, rest:
         assert layout.open_event(line[:-cut]) is None
 
 
+def test_damage_in_what_is_thrown_away_harms_nothing_else() -> None:
+    event = layout.open_event(LAID_OUT % (',"managedFields":[{"manager":tru}]', ""))
+    assert event is not None
+    expected = stripped(json.loads(LAID_OUT % ("", ""))["object"])
+    assert event.decode() == expected
+    assert kept(event).decode() == expected
+
+
 @pytest.mark.parametrize("codec", CODECS)
 @given(obj=objects(), ascii_=st.booleans())
 @settings(deadline=None, max_examples=60)
