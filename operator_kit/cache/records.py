@@ -167,6 +167,13 @@ class Entry(tuple[Any, ...]):
         return tuple(self[6].split("\0")) if self[6] else ()
 
     @property
+    def annotations(self) -> dict[str, Any]:
+        """`metadata.annotations` but what is stripped, a private copy. It costs a decode where there may be any."""
+        if b'"annotations":' not in self[9] and b"\\u00" not in self[9]:  # nor are they spelt otherwise
+            return {}
+        return self.decode()["metadata"].get("annotations") or {}
+
+    @property
     def deleting(self) -> bool:
         """Whether it has a deletion timestamp."""
         return bool(self[7])

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from operator_kit.cache.records import Record, parse_version
 
 __all__ = ["Waits", "Write", "seen"]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Something that was written to the API server.
 
     Attributes:

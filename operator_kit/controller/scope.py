@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from operator_kit.clock import Clock, Signal
 from operator_kit.objects import Object, Resource, key_of, resource_version_of, uid_of
@@ -37,8 +37,7 @@ class Scope:
     request_timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One write of a run, so that the next run can wait until the cache holds it.
 
     `version` is empty for a delete, which counts by uid.

@@ -75,6 +75,15 @@ def test_the_fields_beside_the_bytes_need_no_decoding() -> None:
     assert (plain.controller, plain.owners, plain.labels, plain.generation, plain.deleting) == (None, (), {}, None, False)
 
 
+@pytest.mark.parametrize("spelt", [b'"annotations"', b'"\\u0061nnotations"'])
+def test_annotations_are_those_of_the_object_itself_however_they_are_spelt(spelt: bytes) -> None:
+    entry = Entry(encode(obj(meta={"annotations": {"a": "b"}}, spec={"template": {"annotations": {"c": "d"}}})))
+    whole = Entry((*entry[:9], entry[9].replace(b'"annotations"', spelt)))
+    assert whole.annotations == {"a": "b"}
+    assert Entry(encode(obj(spec={"template": {"annotations": {"c": "d"}}}))).annotations == {}
+    assert Entry(encode(obj())).annotations == {}
+
+
 def test_the_digest_is_blind_to_status_and_version_and_to_nothing_else() -> None:
     def digest(**more: Any) -> int:
         return Entry(encode(obj(**more))).digest
