@@ -197,8 +197,8 @@ def test_a_variable_that_is_no_setting_is_warned_of(place: Path) -> None:
     says = "the variable OPERATOR_KIT_WORKES is ignored: no setting is named so; did you mean OPERATOR_KIT_WORKERS?"
     target = write("ok_target.py", UNKNOWN)
     for arguments in (["run", "--print-settings"], ["check", target], ["release", target]):
-        assert f"warning: {says}" in CliRunner().invoke(main, arguments, env=wrong).stderr
-    assert json.loads(run("--log-format", "json", target, env=wrong).stderr.splitlines()[0])["message"] == says
+        assert f"warning: {says}" in CliRunner().invoke(main, arguments, env=wrong).output
+    assert json.loads(run("--log-format", "json", target, env=wrong).output.splitlines()[0])["message"] == says
 
 
 @pytest.mark.parametrize("command", ["check", "release", "rbac"])
