@@ -31,7 +31,7 @@ from tests.processes import eventually
 from tests.unhurried import UnhurriedClock
 
 BLUE = ["patch configmaps default/blue", "patch teams.example.com/status default/blue"]
-"""The writes for blue: at first both, after a change of it the child alone."""
+"""The writes for blue: at first, and again for a change of it, whose generation the status names."""
 
 
 @pytest.fixture
