@@ -60,6 +60,35 @@ def test_a_connection_that_its_client_keeps_open_ends_with_the_server(tls: bool)
     assert [str(warning.message) for warning in told if f"laddr=('127.0.0.1', {sandbox.port})" in str(warning.message)] == []
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_connection_that_comes_while_it_stops_is_not_left_open(turns: int) -> None:
+    sandbox = Sandbox().start()
+    loop, stop, thread = sandbox._loop, sandbox._stop, sandbox._thread
+    assert loop is not None
+    assert stop is not None
+    assert thread is not None
+    peers: list[socket.socket] = []
+
+    def stop_in(more: int) -> None:
+        if more:
+            loop.call_soon(stop_in, more - 1)
+        else:
+            stop.set()
+
+    def begin() -> None:
+        peers.append(socket.create_connection(("127.0.0.1", sandbox.port), timeout=60))
+        stop_in(turns)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        loop.call_soon_threadsafe(begin)
+        thread.join(60)
+        gc.collect()
+    peers[0].close()
+    assert [str(warning.message) for warning in told if f"laddr=('127.0.0.1', {sandbox.port})" in str(warning.message)] == []
+    sandbox._thread = None
+
+
 def test_a_port_in_use_is_told_in_one_line() -> None:
     with Sandbox() as first:
         second = Sandbox(port=first.port)
