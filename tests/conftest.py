@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from tests.unhurried import UnhurriedClock
 
 # How long an example takes says something about the machine, and nothing about the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+settings.register_profile("repeated", settings.get_profile("unhurried"), derandomize=True)
+settings.load_profile(os.environ.get("TEST_EXAMPLES", "unhurried"))
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,6 @@ def test_ten_mixtures_converge() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("first", range(BATCH, 100, BATCH))
-def test_a_hundred_mixtures_converge(first: int) -> None:
+@pytest.mark.parametrize("first", range(BATCH, 200, BATCH))
+def test_two_hundred_mixtures_converge(first: int) -> None:
     _run(first)
