@@ -114,6 +114,8 @@ def test_one_that_never_returns_holds_one_worker_and_is_named(
     complaint = "team: the reconcile of default/red goes on past its timeout of 2s, and holds one of 2 workers"
     eventually(lambda: complaint in caplog.text, "the complaint")
     world.delete("Team", "red")
+    held = [informer.store for informer in running.informers() if informer.resource.kind == "Team"]
+    eventually(lambda: not any(store.entry("default/red") for store in held), "the cache without red")  # it would run again else
     go_on.set()
     running.settle()
     assert refused == [True]
