@@ -47,11 +47,12 @@ class WatchStream:
         self._stream: Stream | None = None
         self._batches: Iterator[Iterable[RawObject]] = self._read()
 
-    def open(self) -> None:
-        """Connect now, so that it is known whether the server agrees. Raises what a request raises, nothing if stopped."""
+    def open(self) -> bool:
+        """Connect now, so that it is known whether the server agrees. Raises what a request raises; False if stopped instead."""
         if self._stream is None:
             with suppress(Cancelled):  # iterating it will show its end
                 self._stream = self._open_stream(self._cancel)
+        return self._stream is not None
 
     def __iter__(self) -> Iterator[RawObject]:
         return chain.from_iterable(self._batches)

@@ -256,8 +256,8 @@ class Reflector:
             cancel=self._cancel,
         )
         with stream:
-            stream.open()
-            self._opened()
+            if stream.open():
+                self._opened()
             for events in stream.batches():
                 batch = iter(events)
                 self._alive_at = now = self._work.begin()

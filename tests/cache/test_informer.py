@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import threading
@@ -484,6 +485,21 @@ def test_stopping_is_prompt_and_leaves_no_thread(world: World) -> None:
     assert informers.stop(30)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("informer/")]
     Informers(world.client).stop()
+
+
+def test_one_that_is_stopped_while_its_server_hangs_is_not_said_to_work_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    failing = world.fault("status", verb="watch", code=503)
+    informer = world.informer()
+    until(lambda: informer.status().problem, "the problem")
+    hanging = world.fault("hang", verb="watch")
+    world.sandbox.faults.remove(failing)
+    until(lambda: world.sandbox.faults.struck(hanging), "a watch that hangs")
+    informer.stop()
+    assert informer.join(60)
+    assert "works again" not in caplog.text
 
 
 def test_an_informer_that_ends_lets_go_who_waits_for_a_write(world: World) -> None:
