@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from operator_kit.clock import Clock, Signal
 from operator_kit.controller.aio import AsyncRun, LoopThread, awaited, is_async
+from operator_kit.controller.async_base import AsyncBase
 from operator_kit.controller.listers import Caches, Lister, Objects
-from operator_kit.controller.live import AsyncLiveReader, LiveReader, Server, found
+from operator_kit.controller.live import LiveReader, Server, found
 from operator_kit.controller.stopping import Stopping, time_left
 from operator_kit.errors import NotCached, UsageError
 from operator_kit.leader import Fence
@@ -165,63 +166,13 @@ class TaskContext:
         return f"<Context of {self._scope.name}, attempt {self.attempt}>"
 
 
-class AsyncTaskContext:
+class AsyncTaskContext(AsyncBase[TaskContext]):
     """The context of an `async def` task or hook: as `TaskContext`, with every call that reads or writes objects awaited."""
-
-    def __init__(self, context: TaskContext, run: AsyncRun) -> None:
-        self._context = context
-        self._bridge = run
-        self._call = run.call
-        self.log = context.log
-        self.attempt = context.attempt
-        self.deadline = context.deadline
-        self.stopping = context.stopping
-        self.fence = context.fence
-        self.live = AsyncLiveReader(context.live, run)
-
-    def now(self) -> datetime:
-        """The time, in UTC."""
-        return self._context.now()
-
-    @awaited
-    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
-        """An object from the cache. Raises `NotFound`."""
-        return await self._call(lambda: self._context.get(kind, name, namespace))
-
-    @awaited
-    async def get_or_none(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """An object from the cache, or None."""
-        return await self._call(lambda: self._context.get_or_none(kind, name, namespace))
-
-    @awaited
-    async def list(self, kind: str, *, namespace: str | None = None, selector: str | LabelSelector = "") -> Objects:
-        """Objects from the cache whose labels match."""
-        return await self._call(lambda: self._context.list(kind, namespace=namespace, selector=selector))
-
-    @awaited
-    async def by_index(self, kind: str, index: str, value: str) -> Objects:
-        """Objects from the cache that an index holds under a value."""
-        return await self._call(lambda: self._context.by_index(kind, index, value))
 
     @awaited
     async def apply(self, desired: Mapping[str, Any], *, force: bool = True) -> Object:
         """Make an object as desired, by server-side apply, and return it as it is now."""
         return await self._call(lambda: self._context.apply(desired, force=force))
-
-    @awaited
-    async def delete(
-        self,
-        target: str | Mapping[str, Any],
-        name: str = "",
-        namespace: str | None = None,
-        *,
-        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
-    ) -> bool:
-        """Delete an object; one that is gone already is no error."""
-        return await self._call(lambda: self._context.delete(target, name, namespace, propagation=propagation))
-
-    def __repr__(self) -> str:
-        return f"<Async{repr(self._context)[1:]}"
 
 
 class Call:
